@@ -1,0 +1,5 @@
+//! The daemon. See [`banishd::daemon`].
+
+fn main() -> std::process::ExitCode {
+    banishd::daemon::main()
+}

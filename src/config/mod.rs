@@ -1,0 +1,1 @@
+//! READS: fail2ban's configuration language into settings plus diagnostics.

@@ -1,0 +1,3 @@
+//! TALKS: the system bus service and the client half.
+
+pub mod link;

@@ -1,0 +1,104 @@
+//! What an administrator may ask of the engine, and what it may answer.
+
+use crate::engine::address::Offender;
+use crate::engine::settings::JailName;
+use crate::engine::time::BanTime;
+
+/// Names a command until its reply; the caller chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// A request that changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ban, or move the end of a ban that stands.
+    Ban {
+        /// In this jail.
+        jail: JailName,
+        /// Whom.
+        offender: Offender,
+        /// For how long; `None` for the jail's `bantime`.
+        time: Option<BanTime>,
+    },
+    /// Lift a ban.
+    Unban {
+        /// In this jail.
+        jail: JailName,
+        /// Whose.
+        offender: Offender,
+        /// Who asks, for the signal and the log.
+        by: String,
+    },
+    /// Lift every ban of an address: those of the address itself and of what lies within a prefix.
+    UnbanEverywhere {
+        /// Whose.
+        offender: Offender,
+        /// Who asks.
+        by: String,
+    },
+    /// Lift every ban of a jail, or of all jails.
+    UnbanAll {
+        /// `None` for all jails.
+        jail: Option<JailName>,
+        /// Who asks.
+        by: String,
+    },
+    /// Let a stopped jail run again.
+    StartJail(JailName),
+    /// Stop a jail until it is started or the daemon restarts, and lift its bans.
+    StopJail(JailName),
+}
+
+/// A command carried out, firewall included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Whether anything changed.
+    Changed(bool),
+    /// How many bans were lifted.
+    Removed(u32),
+    /// Done.
+    Done,
+}
+
+/// A command refused. The text is what people read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such jail is configured.
+    #[error("no jail '{jail}' is configured{}", nearest.as_ref().map(|n| format!("; did you mean '{n}'?")).unwrap_or_default())]
+    NoSuchJail {
+        /// As asked.
+        jail: String,
+        /// The jail with the most similar name.
+        nearest: Option<JailName>,
+    },
+    /// The jail is stopped or failed.
+    #[error("jail '{jail}' is not active{}", why.as_ref().map(|w| format!(": {w}")).unwrap_or_default())]
+    JailNotActive {
+        /// The jail.
+        jail: JailName,
+        /// Why, where it failed.
+        why: Option<String>,
+    },
+    /// Nobody could mean to ban this.
+    #[error("'{offender}' cannot be banned: {why}")]
+    Unbannable {
+        /// Who.
+        offender: Offender,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The administrator or the host needs this address.
+    #[error("'{offender}' is not banned: {why}")]
+    Ignored {
+        /// Who.
+        offender: Offender,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The limit of bans is reached.
+    #[error("{0} bans are in force, which is the limit 'maxbans' in banishd.conf")]
+    TooManyBans(usize),
+    /// The ban stands in the ledger but not in the firewall.
+    #[error("the firewall did not take it: {0}, retrying")]
+    Firewall(String),
+}

@@ -1,0 +1,1 @@
+//! fail2ban's regex dialect (`<HOST>`, `<F-…>`) to ours.

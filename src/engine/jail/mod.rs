@@ -1,0 +1,3 @@
+//! Failure to verdict.
+
+pub mod window;

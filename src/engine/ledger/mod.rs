@@ -1,0 +1,3 @@
+//! Verdict to ban.
+
+pub mod ban;

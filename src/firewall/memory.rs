@@ -1,0 +1,1 @@
+//! A firewall in memory: for tests and `--dry-run`. Blocks nothing.

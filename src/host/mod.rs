@@ -1,0 +1,1 @@
+//! WATCHES: the host's own addresses, gateways, resolvers and login sessions.

@@ -1,0 +1,1 @@
+//! REMEMBERS: bans, failure windows and the journal position, in one SQLite file.

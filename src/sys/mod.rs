@@ -1,0 +1,1 @@
+//! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.

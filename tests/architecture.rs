@@ -1,0 +1,1 @@
+//! The import rules, the purity of the engine, the top of every file.

@@ -1,0 +1,5 @@
+//! Benchmarks of the main paths.
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,1 @@
+//! Configuration trees to settings or diagnostics.

@@ -1,0 +1,1 @@
+//! Client and service over a socket pair and a real bus.

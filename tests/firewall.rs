@@ -1,0 +1,1 @@
+//! The firewall backends in a network namespace of their own.

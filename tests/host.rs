@@ -1,0 +1,1 @@
+//! The protected set against a real kernel.

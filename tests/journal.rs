@@ -1,0 +1,1 @@
+//! The reader against a real journald.

@@ -1,0 +1,26 @@
+//! One test binary. Names that begin with `root_` need root and make network namespaces of their own.
+
+/// The import rules, the purity of the engine, the top of every file.
+mod architecture;
+/// Output and exit codes of banishctl.
+mod cli;
+/// Configuration trees to settings or diagnostics.
+mod config;
+/// The whole daemon on scripted edges.
+mod daemon;
+/// Client and service over a socket pair and a real bus.
+mod dbus;
+/// Every shipped filter against sample records.
+mod filters;
+/// The firewall backends in a network namespace of their own.
+mod firewall;
+/// The protected set against a real kernel.
+mod host;
+/// The reader against a real journald.
+mod journal;
+/// Units, policies, man pages and the interface agree.
+mod packaging;
+/// Scenarios and laws of the engine on a simulated clock.
+mod simulation;
+/// The store: commits, crashes, corrupt files.
+mod store;

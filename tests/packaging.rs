@@ -1,0 +1,1 @@
+//! Units, policies, man pages and the interface agree.

@@ -1,0 +1,1 @@
+//! Scenarios and laws of the engine on a simulated clock.

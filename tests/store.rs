@@ -1,0 +1,1 @@
+//! The store: commits, crashes, corrupt files.
