@@ -1,4 +1,17 @@
-//! DECIDES. Inputs and the time come in, effects go out.
+//! DECIDES. Inputs and the time come in, effects go out; no I/O, no clock, no async, no log.
+//!
+//! # Laws of use
+//! * Every `handle_*` takes the present as its first argument; time may be told in any order of wall
+//!   clocks, never of boot clocks.
+//! * After any `handle_*`, call [`Engine::poll_effect`] until it returns `None`, carry out each effect
+//!   before asking for the next, and answer `Persist`, `Install` and `Apply` by
+//!   [`Engine::handle_outcome`].
+//! * Call [`Engine::handle_deadline`] no later than [`Engine::next_deadline`], after a clock was set
+//!   and after a sleep.
+//!
+//! The same inputs give the same effects. What was persisted last, given to [`Engine::new`] together
+//! with the log from the persisted position on, gives the same bans, counts and firewall as if nothing
+//! had been cut.
 
 pub mod address;
 pub mod time;
@@ -15,3 +28,341 @@ pub mod ledger;
 pub mod command;
 pub mod effect;
 pub mod view;
+
+mod administer;
+mod configure;
+mod outbox;
+mod round;
+
+use std::collections::BTreeMap;
+
+use crate::engine::effect::{Event, Removal};
+use crate::engine::filter::failure::Failure;
+use crate::engine::jail::{Jail, Verdict};
+use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::ledger::{Key, Ledger};
+use crate::engine::outbox::Outbox;
+use crate::engine::protected::Protected;
+use crate::engine::record::Position;
+use crate::engine::round::Round;
+use crate::engine::settings::{Global, JailName};
+use crate::engine::time::{BanTime, Now, Timestamp};
+use crate::engine::view::JailView;
+
+/// The decisions of one daemon.
+#[derive(Debug)]
+pub struct Engine {
+    global: Global,
+    jails: BTreeMap<JailName, Jail>,
+    ledger: Ledger,
+    protected: Protected,
+    /// How far the log is accounted for.
+    position: Option<Position>,
+    /// Whether the log was read to its end once: before that, records are from the past.
+    caught_up: bool,
+    now: Now,
+    outbox: Outbox,
+    round: Round,
+}
+
+impl Engine {
+    /// Counts failures, in the order of the log, and accounts for the log up to `position`.
+    pub fn handle_failures(&mut self, now: Now, failures: &[Failure], position: Position) {
+        self.observe(now);
+        for failure in failures {
+            let time = failure.time.min(now.wall);
+            self.expire(Some(time));
+            self.count(failure, time);
+        }
+        self.position = Some(position);
+        self.outbox.mark_position(now);
+        self.expire(self.horizon());
+    }
+
+    /// The log was read to its end: from here on, records are the present.
+    pub fn handle_caught_up(&mut self, now: Now) {
+        self.observe(now);
+        self.caught_up = true;
+        self.expire(None);
+    }
+
+    /// Has everything written that is not in the store yet: before a reload and before the end.
+    pub fn handle_flush(&mut self, now: Now) {
+        self.observe(now);
+        self.outbox.flush_now(now);
+    }
+
+    /// Time went by, a clock was set, or the machine slept.
+    pub fn handle_deadline(&mut self, now: Now) {
+        self.observe(now);
+        self.expire(self.horizon());
+    }
+
+    /// The protected addresses changed. Bans of what became the host's own are lifted.
+    pub fn handle_protected(&mut self, now: Now, protected: Protected) {
+        self.observe(now);
+        if self.protected != protected {
+            self.protected = protected;
+            self.lift_ignored();
+        }
+    }
+
+    /// Somebody looked at the firewall, and what was installed does not stand any more.
+    pub fn handle_firewall_lost(&mut self, now: Now) {
+        self.observe(now);
+        self.outbox.want_install();
+    }
+
+    /// All jails, by name.
+    pub fn jails(&self) -> impl Iterator<Item = JailView> {
+        self.jails.iter().map(|(name, jail)| self.show(name, jail))
+    }
+
+    /// One jail and how it stands.
+    #[must_use]
+    pub fn jail(&self, name: &str) -> Option<(JailView, &Jail)> {
+        let (name, jail) = self.jails.get_key_value(&JailName::new(name)?)?;
+        Some((self.show(name, jail), jail))
+    }
+
+    /// The bans in force.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How far the log is accounted for.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// What does not work at the moment, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        self.outbox.troubles()
+    }
+
+    fn show(&self, name: &JailName, jail: &Jail) -> JailView {
+        JailView {
+            name: name.clone(),
+            state: jail.state.clone(),
+            bans: self.ledger.count_of(name),
+            failing: jail.failing(self.now.wall),
+            bans_total: jail.bans_total,
+            failures_total: jail.failures_total,
+            spared_total: jail.spared_total,
+            last_ban: jail.last_ban,
+        }
+    }
+
+    /// Takes note of the time: follows a wall clock that was set, and renews the kernel's timeouts
+    /// after a sleep, in which they did not run.
+    fn observe(&mut self, now: Now) {
+        const TOLERANCE: u64 = 1_000_000;
+        let before = std::mem::replace(&mut self.now, now);
+        let offset = |at: Now| {
+            at.wall
+                .usec()
+                .cast_signed()
+                .wrapping_sub(at.boot.usec().cast_signed())
+        };
+        let step = offset(now).wrapping_sub(offset(before));
+        if now.asleep.usec().saturating_sub(before.asleep.usec()) > TOLERANCE {
+            self.outbox.want_install();
+        }
+        if step.unsigned_abs() <= TOLERANCE {
+            return;
+        }
+        for (name, jail) in &mut self.jails {
+            jail.shift(step);
+            for (offender, _) in jail.windows() {
+                self.outbox.mark_window(now, name, *offender);
+            }
+        }
+        for ban in self.ledger.shift(now, step) {
+            self.outbox.mark_ban(now, (ban.jail.clone(), ban.offender));
+            self.outbox.announce(Event::BanChanged(ban));
+        }
+        self.outbox.want_install();
+    }
+
+    fn count(&mut self, failure: &Failure, time: Timestamp) {
+        let own = self.protected.own.touches(&failure.offender);
+        let Some(jail) = self.jails.get_mut(&failure.jail) else {
+            return;
+        };
+        let verdict = jail.judge(failure, time, own);
+        if verdict == Verdict::Ignore {
+            return;
+        }
+        self.outbox.mark_jail(self.now, &failure.jail);
+        self.outbox
+            .mark_window(self.now, &failure.jail, failure.offender);
+        for offender in jail.prune(time, self.global.max_failing) {
+            self.outbox.mark_window(self.now, &failure.jail, offender);
+        }
+        if let Verdict::Ban { failures, first } = verdict {
+            match self.protected.reason(&failure.offender, first) {
+                Some(why) => {
+                    jail.spared_total += 1;
+                    let (jail, offender) = (failure.jail.clone(), failure.offender);
+                    self.outbox.announce(Event::Spared {
+                        jail,
+                        offender,
+                        why,
+                    });
+                }
+                None => self.punish(failure, time, failures),
+            }
+        }
+    }
+
+    /// Bans for `failures`, the last one at `time`, from which the ban counts; a ban that stands is
+    /// prolonged.
+    fn punish(&mut self, failure: &Failure, time: Timestamp, failures: u32) {
+        let key = (failure.jail.clone(), failure.offender);
+        let settings = self
+            .jails
+            .get(&key.0)
+            .and_then(|jail| jail.settings.as_ref());
+        let Some(ban_time) = settings.map(|settings| settings.ban_time) else {
+            return;
+        };
+        let until = match ban_time {
+            BanTime::For(span) => Some(time.plus(span)),
+            BanTime::Forever => None,
+        };
+        match self.ledger.find(&key.0, &key.1) {
+            Some(ban) => {
+                let failures = ban.failures.saturating_add(failures);
+                let longer = ban
+                    .until
+                    .is_some_and(|old| until.is_none_or(|new| new > old));
+                let until = if longer { until } else { ban.until };
+                self.enforce(
+                    &key,
+                    Ban {
+                        failures,
+                        until,
+                        ..ban.clone()
+                    },
+                );
+            }
+            None => {
+                let (jail, offender) = key.clone();
+                let (since, origin) = (time, Origin::Jail);
+                self.begin(
+                    &key,
+                    Ban {
+                        jail,
+                        offender,
+                        since,
+                        until,
+                        failures,
+                        earlier: 0,
+                        origin,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Begins a new ban, if one more may be.
+    fn begin(&mut self, key: &Key, ban: Ban) -> bool {
+        let (jail, offender) = key.clone();
+        if self.ledger.len() >= self.global.max_bans {
+            self.outbox.announce(Event::TooManyBans { jail, offender });
+            return false;
+        }
+        if let Some(jail) = self.jails.get_mut(&jail) {
+            jail.bans_total += 1;
+            jail.last_ban = Some((ban.since, self.now.boot));
+        }
+        let memory = self.global.purge_age;
+        let earlier = self.ledger.record(key, ban.since, memory);
+        for key in self.ledger.purge(
+            ban.since.minus(memory),
+            self.global.max_bans.saturating_mul(2),
+        ) {
+            self.outbox.mark_history(self.now, key);
+        }
+        self.outbox.mark_jail(self.now, &key.0);
+        self.outbox.mark_history(self.now, key.clone());
+        self.enforce(key, Ban { earlier, ..ban });
+        true
+    }
+
+    /// Puts `ban` in the ledger and has it persisted, blocked and announced.
+    fn enforce(&mut self, key: &Key, ban: Ban) {
+        let old = self.ledger.find(&key.0, &key.1);
+        if old == Some(&ban) {
+            return;
+        }
+        let event = match old {
+            Some(_) => Event::BanChanged(ban.clone()),
+            None => Event::BanNew(ban.clone()),
+        };
+        let new = old.is_none();
+        self.ledger.put(self.now, ban);
+        self.outbox.mark_ban(self.now, key.clone());
+        self.outbox.touch(key.clone(), new);
+        self.outbox.announce(event);
+    }
+
+    /// Takes a ban out of the ledger and has it unblocked, persisted and announced.
+    fn lift(&mut self, key: &Key, result: Removal, by: &str) -> bool {
+        if self.ledger.remove(&key.0, &key.1).is_none() {
+            return false;
+        }
+        self.withdrawn(key.clone(), result, by);
+        true
+    }
+
+    fn withdrawn(&mut self, key: Key, result: Removal, by: &str) {
+        self.outbox.mark_ban(self.now, key.clone());
+        self.outbox.touch(key.clone(), false);
+        let (jail, offender) = key;
+        self.outbox.announce(Event::BanRemoved {
+            jail,
+            offender,
+            result,
+            by: by.to_owned(),
+        });
+    }
+
+    /// While old records are being caught up with, the time they have reached.
+    fn horizon(&self) -> Option<Timestamp> {
+        self.position
+            .as_ref()
+            .filter(|_| !self.caught_up)
+            .map(|position| position.time)
+    }
+
+    /// Ends the bans whose time is over, and was over at `horizon`.
+    fn expire(&mut self, horizon: Option<Timestamp>) {
+        while let Some(ban) = self.ledger.expire(self.now, horizon) {
+            self.withdrawn((ban.jail, ban.offender), Removal::Expired, "");
+        }
+    }
+
+    /// Lifts the bans of those who may not be banned any more.
+    fn lift_ignored(&mut self) {
+        let spared = |ban: &&Ban| {
+            let settings = self
+                .jails
+                .get(&ban.jail)
+                .and_then(|jail| jail.settings.as_ref());
+            settings.is_some_and(|settings| settings.ignore.touches(&ban.offender))
+                || self
+                    .protected
+                    .reason(&ban.offender, Timestamp::default())
+                    .is_some()
+        };
+        let key = |ban: &Ban| (ban.jail.clone(), ban.offender);
+        let keys: Vec<Key> = self.ledger.after(None).filter(spared).map(key).collect();
+        for key in keys {
+            self.lift(&key, Removal::Reloaded, "");
+        }
+    }
+}

@@ -1,3 +1,189 @@
-//! Failure to verdict.
+//! Failure to verdict: one jail counts.
+//!
+//! Comes in: failures that its filter found. Goes out: a [`Verdict`]. It knows who failed how often,
+//! never who is banned; its memory is bounded by `max_failing` windows of `maxretry` entries.
 
 pub mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::address::Offender;
+use crate::engine::filter::failure::Failure;
+use crate::engine::jail::window::{Entry, Window};
+use crate::engine::settings::{JailRules, JailSettings};
+use crate::engine::time::{Boottime, Timestamp};
+use crate::engine::view::JailState;
+
+/// What a jail says to one failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does not count: the offender is on `ignoreip`, is the host itself, or cannot be banned.
+    Ignore,
+    /// It counts, but is not enough.
+    Watch,
+    /// Enough: `failures` since `first`. The window is empty again.
+    Ban {
+        /// So many.
+        failures: u32,
+        /// The first of them.
+        first: Timestamp,
+    },
+}
+
+/// One jail: its settings, its counters, the failures it remembers.
+#[derive(Clone, Debug)]
+pub struct Jail {
+    /// Absent while its configuration is broken.
+    pub settings: Option<JailSettings>,
+    /// The traffic it drops, remembered where the configuration is broken.
+    pub rules: JailRules,
+    /// Whether it counts.
+    pub state: JailState,
+    /// Bans since the store was made.
+    pub bans_total: u64,
+    /// Failures since the store was made.
+    pub failures_total: u64,
+    /// Not counted or not banned, since start.
+    pub spared_total: u64,
+    /// When its latest ban began.
+    pub last_ban: Option<(Timestamp, Boottime)>,
+    windows: BTreeMap<Offender, Window>,
+    /// Every window once, by its last failure: the first gives way when memory is full.
+    stale: BTreeSet<(Timestamp, Offender)>,
+}
+
+impl Jail {
+    /// A jail that has seen nothing.
+    #[must_use]
+    pub fn new(settings: Option<JailSettings>, rules: JailRules, state: JailState) -> Self {
+        Self {
+            settings,
+            rules,
+            state,
+            bans_total: 0,
+            failures_total: 0,
+            spared_total: 0,
+            last_ban: None,
+            windows: BTreeMap::new(),
+            stale: BTreeSet::new(),
+        }
+    }
+
+    /// Whether its bans are in the firewall.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.state != JailState::Inactive
+    }
+
+    /// Counts one failure at `time`. `own` tells whether the offender is this host.
+    pub fn judge(&mut self, failure: &Failure, time: Timestamp, own: bool) -> Verdict {
+        let Some(settings) = self
+            .settings
+            .as_ref()
+            .filter(|_| self.state == JailState::Active)
+        else {
+            return Verdict::Ignore;
+        };
+        let offender = failure.offender;
+        if settings.ignore.touches(&offender)
+            || (settings.ignore_self && own)
+            || offender.unbannable().is_some()
+        {
+            self.spared_total += 1;
+            return Verdict::Ignore;
+        }
+        let max_retry = usize::try_from(settings.max_retry).unwrap_or(usize::MAX);
+        let (find_time, enough) = (settings.find_time, settings.max_retry);
+        let mut window = self.forget(&offender).unwrap_or_default();
+        let entry = Entry {
+            time,
+            advance_of: failure.pid.filter(|_| failure.advance),
+        };
+        if window.push(entry, failure.pid, find_time, max_retry) {
+            self.failures_total += 1;
+        }
+
+        let verdict = match (window.count(), window.first()) {
+            (failures, Some(first)) if failures >= enough => Verdict::Ban { failures, first },
+            _ => Verdict::Watch,
+        };
+        if verdict == Verdict::Watch {
+            self.remember(offender, window);
+        }
+        verdict
+    }
+
+    /// Takes over a window, from the store or after it changed.
+    pub fn remember(&mut self, offender: Offender, window: Window) {
+        let Some(last) = window.last() else { return };
+        self.forget(&offender);
+        self.stale.insert((last, offender));
+        self.windows.insert(offender, window);
+    }
+
+    /// Forgets the failures of one offender and returns them.
+    pub fn forget(&mut self, offender: &Offender) -> Option<Window> {
+        let window = self.windows.remove(offender)?;
+        if let Some(last) = window.last() {
+            self.stale.remove(&(last, *offender));
+        }
+        Some(window)
+    }
+
+    /// Forgets windows that cannot matter any more at `time`, then the stalest beyond `limit`;
+    /// returns whose.
+    pub fn prune(&mut self, time: Timestamp, limit: usize) -> Vec<Offender> {
+        let mut pruned = Vec::new();
+        while let Some(&(last, offender)) = self.stale.first() {
+            if last > self.cutoff(time) && self.windows.len() <= limit {
+                break;
+            }
+            self.forget(&offender);
+            pruned.push(offender);
+        }
+        pruned
+    }
+
+    /// The failures of one offender.
+    #[must_use]
+    pub fn window(&self, offender: &Offender) -> Option<&Window> {
+        self.windows.get(offender)
+    }
+
+    /// All windows, by offender.
+    pub fn windows(&self) -> impl Iterator<Item = (&Offender, &Window)> {
+        self.windows.iter()
+    }
+
+    /// How many offenders have failures that still count at `time`.
+    #[must_use]
+    pub fn failing(&self, time: Timestamp) -> u32 {
+        let cutoff = self.cutoff(time);
+        let live = self
+            .stale
+            .iter()
+            .rev()
+            .take_while(|(last, _)| *last > cutoff)
+            .count();
+        u32::try_from(live).unwrap_or(u32::MAX)
+    }
+
+    /// Follows a wall clock that was set by `step` microseconds.
+    pub fn shift(&mut self, step: i64) {
+        for window in self.windows.values_mut() {
+            window.shift(step);
+        }
+        let key =
+            |(offender, window): (&Offender, &Window)| window.last().map(|last| (last, *offender));
+        self.stale = self.windows.iter().filter_map(key).collect();
+    }
+
+    /// Failures at or before this do not count at `time`.
+    fn cutoff(&self, time: Timestamp) -> Timestamp {
+        self.settings
+            .as_ref()
+            .map_or(Timestamp::default(), |settings| {
+                time.minus(settings.find_time)
+            })
+    }
+}

@@ -1,0 +1,203 @@
+//! Commands by hand: what a person asks of the ledger, and whether it is granted.
+//!
+//! Every command is answered by exactly one `Reply` effect, after the firewall has answered.
+
+use crate::engine::Engine;
+use crate::engine::address::Offender;
+use crate::engine::command::{Command, Refusal, Reply, RequestId};
+use crate::engine::effect::{Event, Removal};
+use crate::engine::ledger::Key;
+use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::settings::JailName;
+use crate::engine::time::{BanTime, Now};
+use crate::engine::view::JailState;
+
+impl Engine {
+    /// Carries out a command.
+    pub fn handle_command(&mut self, now: Now, id: RequestId, command: Command) {
+        self.observe(now);
+        self.expire(self.horizon());
+        let answer = match command {
+            Command::Ban {
+                jail,
+                offender,
+                time,
+            } => self.ban(jail, offender, time),
+            Command::Unban { jail, offender, by } => self
+                .known(&jail)
+                .map(|()| Reply::Changed(self.unban(&(jail, offender), &by))),
+            Command::UnbanEverywhere { offender, by } => {
+                let within = |ban: &Ban| offender.contains(&ban.offender);
+                Ok(self.unban_all(within, Removal::Unbanned, &by))
+            }
+            Command::UnbanAll { jail: None, by } => {
+                Ok(self.unban_all(|_| true, Removal::Unbanned, &by))
+            }
+            Command::UnbanAll {
+                jail: Some(jail),
+                by,
+            } => self
+                .known(&jail)
+                .map(|()| self.unban_all(|ban| ban.jail == jail, Removal::Unbanned, &by)),
+            Command::StartJail(jail) => self.start(jail),
+            Command::StopJail(jail) => self.stop(jail),
+        };
+        self.outbox.answer(id, answer);
+    }
+
+    /// The jail of this name.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchJail`], with the most similar name there is.
+    pub fn find_jail(&self, name: &str) -> Result<JailName, Refusal> {
+        let exact = JailName::new(name).filter(|name| self.jails.contains_key(name));
+        let similarity = |other: &&JailName| strsim::jaro_winkler(name, other);
+        exact.ok_or_else(|| {
+            let alike = self.jails.keys().filter(|other| similarity(other) > 0.7);
+            let nearest = alike.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+            Refusal::NoSuchJail {
+                jail: name.to_owned(),
+                nearest: nearest.cloned(),
+            }
+        })
+    }
+
+    /// Bans `offender`. A ban that stands gets the end asked for; where none was asked for, it is
+    /// prolonged but never shortened.
+    fn ban(
+        &mut self,
+        jail: JailName,
+        offender: Offender,
+        time: Option<BanTime>,
+    ) -> Result<Reply, Refusal> {
+        self.may_ban(&jail, &offender)?;
+        let default = self
+            .jails
+            .get(&jail)
+            .and_then(|jail| Some(jail.settings.as_ref()?.ban_time));
+        let until = match time.or(default) {
+            Some(BanTime::For(span)) => Some(self.now.wall.plus(span)),
+            Some(BanTime::Forever) | None => None,
+        };
+        let key = (jail, offender);
+        let changed = match self.ledger.find(&key.0, &key.1).cloned() {
+            Some(ban) => {
+                let longer = ban
+                    .until
+                    .is_some_and(|old| until.is_none_or(|new| new > old));
+                let moves = until != ban.until && (longer || time.is_some());
+                if moves {
+                    self.enforce(&key, Ban { until, ..ban });
+                }
+                moves
+            }
+            None => {
+                let (jail, offender) = key.clone();
+                let (since, origin) = (self.now.wall, Origin::Manual);
+                let ban = Ban {
+                    jail,
+                    offender,
+                    since,
+                    until,
+                    failures: 0,
+                    earlier: 0,
+                    origin,
+                };
+                if !self.begin(&key, ban) {
+                    return Err(Refusal::TooManyBans(self.global.max_bans));
+                }
+                true
+            }
+        };
+        Ok(Reply::Changed(changed))
+    }
+
+    fn may_ban(&self, name: &JailName, offender: &Offender) -> Result<(), Refusal> {
+        self.known(name)?;
+        let jail = self.jails.get(name);
+        let settings = jail
+            .filter(|jail| jail.state == JailState::Active)
+            .and_then(|jail| jail.settings.as_ref());
+        let Some(settings) = settings else {
+            let why = match jail.map(|jail| &jail.state) {
+                Some(JailState::Failed(why)) => Some(why.clone()),
+                _ => None,
+            };
+            return Err(Refusal::JailNotActive {
+                jail: name.clone(),
+                why,
+            });
+        };
+        let offender = *offender;
+        if let Some(why) = offender.unbannable() {
+            return Err(Refusal::Unbannable { offender, why });
+        }
+        let ignored = settings
+            .ignore
+            .touches(&offender)
+            .then_some("it is on the jail's ignoreip");
+        match ignored.or_else(|| self.protected.reason(&offender, self.now.wall)) {
+            Some(why) => Err(Refusal::Ignored { offender, why }),
+            None => Ok(()),
+        }
+    }
+
+    fn known(&self, jail: &JailName) -> Result<(), Refusal> {
+        self.find_jail(jail).map(|_| ())
+    }
+
+    /// Lifts a ban and forgets the failures, so that the offender starts anew.
+    fn unban(&mut self, key: &Key, by: &str) -> bool {
+        if let Some(jail) = self.jails.get_mut(&key.0)
+            && jail.forget(&key.1).is_some()
+        {
+            self.outbox.mark_window(self.now, &key.0, key.1);
+        }
+        self.lift(key, Removal::Unbanned, by)
+    }
+
+    fn unban_all(&mut self, which: impl Fn(&Ban) -> bool, result: Removal, by: &str) -> Reply {
+        let chosen = self.ledger.after(None).filter(|ban| which(ban));
+        let keys: Vec<Key> = chosen.map(|ban| (ban.jail.clone(), ban.offender)).collect();
+        for key in &keys {
+            if result == Removal::Unbanned {
+                self.unban(key, by);
+            } else {
+                self.lift(key, result, by);
+            }
+        }
+        Reply::Removed(u32::try_from(keys.len()).unwrap_or(u32::MAX))
+    }
+
+    fn start(&mut self, name: JailName) -> Result<Reply, Refusal> {
+        self.known(&name)?;
+        let state = self.jails.get_mut(&name).map(|jail| &mut jail.state);
+        match state {
+            Some(JailState::Failed(why)) => {
+                let why = Some(why.clone());
+                return Err(Refusal::JailNotActive { jail: name, why });
+            }
+            Some(state) if *state == JailState::Inactive => {
+                *state = JailState::Active;
+                self.outbox.want_install();
+                self.outbox.announce(Event::JailChanged(name));
+            }
+            _ => {}
+        }
+        Ok(Reply::Done)
+    }
+
+    fn stop(&mut self, name: JailName) -> Result<Reply, Refusal> {
+        self.known(&name)?;
+        let Some(jail) = self.jails.get_mut(&name) else {
+            return Ok(Reply::Done);
+        };
+        if jail.state != JailState::Inactive {
+            jail.state = JailState::Inactive;
+            self.unban_all(|ban| ban.jail == name, Removal::Stopped, "");
+            self.outbox.want_install();
+            self.outbox.announce(Event::JailChanged(name));
+        }
+        Ok(Reply::Done)
+    }
+}

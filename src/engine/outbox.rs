@@ -1,0 +1,208 @@
+//! What the engine still has to say: marks of what must be persisted, blocked, announced, answered.
+//!
+//! Marks name things, not values: an effect is made of the state at the moment it leaves, so that many
+//! changes of one thing become one write.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::engine::address::Offender;
+use crate::engine::command::{Refusal, Reply, RequestId};
+use crate::engine::effect::Event;
+use crate::engine::ledger::Key;
+use crate::engine::settings::JailName;
+use crate::engine::time::{Boottime, Now, Span};
+
+/// Unpersisted counts are written this long after the first of them.
+const FLUSH: Span = Span::from_secs(5);
+
+/// A failed firewall is tried again after 1 s, 2 s, 4 s, … and at last this often.
+const RETRY_MAX: Span = Span::from_secs(60);
+
+/// Marks that wait for the next round of effects.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub(super) dirty: Dirty,
+    /// When `dirty` is written even if nothing else happens.
+    pub(super) flush_at: Option<Boottime>,
+    /// What the firewall must be told of; `true` for a ban that never was in the store.
+    pub(super) touched: BTreeMap<Key, bool>,
+    pub(super) events: Vec<Event>,
+    pub(super) replies: VecDeque<(RequestId, Result<Reply, Refusal>)>,
+    /// The firewall must be made anew.
+    pub(super) install: bool,
+    /// … but not before this, because it failed.
+    retry_at: Option<Boottime>,
+    retry_after: Span,
+    firewall_trouble: Option<String>,
+    store_trouble: Option<String>,
+}
+
+/// What differs from the store.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    pub(super) bans: BTreeSet<Key>,
+    pub(super) windows: BTreeSet<Key>,
+    pub(super) histories: BTreeSet<Key>,
+    pub(super) jails: BTreeSet<JailName>,
+    pub(super) position: bool,
+    pub(super) durable: bool,
+}
+
+impl Dirty {
+    /// Puts back what could not be written.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.bans.append(&mut other.bans);
+        self.windows.append(&mut other.windows);
+        self.histories.append(&mut other.histories);
+        self.jails.append(&mut other.jails);
+        self.position |= other.position;
+        self.durable |= other.durable;
+    }
+
+    /// Whether the store is up to date.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bans.is_empty()
+            && self.windows.is_empty()
+            && self.histories.is_empty()
+            && self.jails.is_empty()
+            && !self.position
+    }
+}
+
+impl Outbox {
+    pub(super) fn mark_ban(&mut self, now: Now, key: Key) {
+        self.dirty.bans.insert(key);
+        self.flush_later(now);
+    }
+
+    pub(super) fn mark_window(&mut self, now: Now, jail: &JailName, offender: Offender) {
+        self.dirty.windows.insert((jail.clone(), offender));
+        self.flush_later(now);
+    }
+
+    pub(super) fn mark_history(&mut self, now: Now, key: Key) {
+        self.dirty.histories.insert(key);
+        self.flush_later(now);
+    }
+
+    pub(super) fn mark_jail(&mut self, now: Now, jail: &JailName) {
+        if !self.dirty.jails.contains(jail) {
+            self.dirty.jails.insert(jail.clone());
+        }
+        self.flush_later(now);
+    }
+
+    pub(super) fn mark_position(&mut self, now: Now) {
+        self.dirty.position = true;
+        self.flush_later(now);
+    }
+
+    /// The firewall must be told of `key`. A ban that is `new` is not in the store yet.
+    pub(super) fn touch(&mut self, key: Key, new: bool) {
+        *self.touched.entry(key).or_default() |= new;
+    }
+
+    pub(super) fn announce(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Answers a command that changed something: it must survive a power cut.
+    pub(super) fn answer(&mut self, id: RequestId, answer: Result<Reply, Refusal>) {
+        self.dirty.durable |= answer.is_ok();
+        self.replies.push_back((id, answer));
+    }
+
+    /// Has the firewall made anew at once.
+    pub(super) fn want_install(&mut self) {
+        self.install = true;
+        self.retry_at = None;
+    }
+
+    /// Has everything unpersisted written in the next round.
+    pub(super) fn flush_now(&mut self, now: Now) {
+        self.flush_at = Some(now.boot);
+    }
+
+    pub(super) fn install_due(&self, now: Now) -> bool {
+        self.install && self.retry_at.is_none_or(|at| at <= now.boot)
+    }
+
+    pub(super) fn flush_due(&self, now: Now) -> bool {
+        self.flush_at.is_some_and(|at| at <= now.boot)
+    }
+
+    /// When something is due although nothing happens.
+    pub(super) fn next_deadline(&self) -> Option<Boottime> {
+        let retry = self.retry_at.filter(|_| self.install);
+        [retry, self.flush_at].into_iter().flatten().min()
+    }
+
+    /// The firewall failed: everything is sent again later.
+    pub(super) fn firewall_failed(&mut self, now: Now, why: String) {
+        let after = self.retry_after.usec().saturating_mul(2);
+        let after = after.clamp(1_000_000, RETRY_MAX.usec());
+        self.retry_after = Span::from_usec(after);
+        self.retry_at = Some(now.boot.plus(self.retry_after));
+        self.install = true;
+        if self.firewall_trouble.as_ref() != Some(&why) {
+            let text = format!("the firewall does not take bans: {why}, retrying");
+            self.announce(Event::Degraded(text));
+        }
+        self.firewall_trouble = Some(why);
+    }
+
+    /// The firewall was made anew.
+    pub(super) fn firewall_installed(&mut self) {
+        self.install = false;
+        self.retry_at = None;
+        self.retry_after = Span::ZERO;
+        if self.firewall_trouble.take().is_some() {
+            self.announce_recovery();
+        }
+    }
+
+    /// The store failed: what was not written is written with the next batch.
+    pub(super) fn store_failed(&mut self, now: Now, unwritten: Dirty, why: String) {
+        self.dirty.merge(unwritten);
+        self.flush_later(now);
+        if self.store_trouble.as_ref() != Some(&why) {
+            let text =
+                format!("bans are not remembered: {why}, blocking all the same and retrying");
+            self.announce(Event::Degraded(text));
+        }
+        self.store_trouble = Some(why);
+    }
+
+    /// The store took a batch.
+    pub(super) fn store_written(&mut self) {
+        if self.store_trouble.take().is_some() {
+            self.announce_recovery();
+        }
+    }
+
+    pub(super) fn firewall_trouble(&self) -> Option<&String> {
+        self.firewall_trouble.as_ref()
+    }
+
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let firewall = self
+            .firewall_trouble
+            .iter()
+            .map(|why| format!("the firewall does not take bans: {why}"));
+        let store = self
+            .store_trouble
+            .iter()
+            .map(|why| format!("bans are not remembered: {why}"));
+        firewall.chain(store).collect()
+    }
+
+    fn announce_recovery(&mut self) {
+        if self.firewall_trouble.is_none() && self.store_trouble.is_none() {
+            self.announce(Event::Recovered);
+        }
+    }
+
+    fn flush_later(&mut self, now: Now) {
+        self.flush_at.get_or_insert(now.boot.plus(FLUSH));
+    }
+}
