@@ -1,5 +1,11 @@
 //! One test binary. Names that begin with `root_` need root and make network namespaces of their own.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 /// The import rules, the purity of the engine, the top of every file.
 mod architecture;
 /// Output and exit codes of banishctl.
@@ -24,3 +30,5 @@ mod packaging;
 mod simulation;
 /// The store: commits, crashes, corrupt files.
 mod store;
+/// What several test modules share.
+mod support;

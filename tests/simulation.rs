@@ -1,1 +1,465 @@
 //! Scenarios and laws of the engine on a simulated clock.
+
+use banishd::engine::address::Offender;
+use banishd::engine::command::{Command, Refusal, Reply};
+use banishd::engine::effect::{Event, Removal};
+use banishd::engine::protected::Protected;
+use banishd::engine::settings::{Global, Settings};
+use banishd::engine::time::{BanTime, Span};
+use banishd::engine::view::JailState;
+
+use crate::support::sim::{Sim, jail, jail_settings, offender, settings};
+
+mod laws;
+
+#[test]
+fn three_failures_within_findtime_ban_the_offender() {
+    let mut sim = Sim::new(&["sshd"]);
+
+    sim.fail("sshd", "192.0.2.1");
+    sim.fail("sshd", "192.0.2.1");
+    assert!(sim.dropped().is_empty());
+    sim.fail("sshd", "192.0.2.1");
+
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +600"]);
+    assert_eq!(sim.disk.bans.len(), 1);
+    assert!(
+        matches!(&sim.events[..], [Event::JailNew(_), Event::BanNew(ban)] if ban.failures == 3)
+    );
+}
+
+#[test]
+fn a_ban_is_persisted_then_blocked_then_announced() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.effects.clear();
+
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    sim.unban("sshd", "192.0.2.1").unwrap();
+
+    let kinds: Vec<&str> = sim
+        .effects
+        .iter()
+        .map(|text| text.split('(').next().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "Persist", "Apply", "Announce", "Reply", "Apply", "Persist", "Announce", "Reply"
+        ]
+    );
+}
+
+#[test]
+fn a_ban_ends_by_itself_on_time() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+
+    sim.pass(599);
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +1"]);
+    sim.pass(1);
+
+    assert!(sim.ledger().is_empty() && sim.dropped().is_empty() && sim.disk.bans.is_empty());
+    let last = sim.events.last().unwrap();
+    assert!(matches!(
+        last,
+        Event::BanRemoved {
+            result: Removal::Expired,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn setting_the_clock_by_a_day_moves_no_end() {
+    for step in [86_400, -86_400] {
+        let mut sim = Sim::new(&["sshd"]);
+        sim.fail("sshd", "192.0.2.9");
+        sim.fail("sshd", "192.0.2.9");
+        sim.ban("sshd", "192.0.2.1", None).unwrap();
+
+        sim.pass(100);
+        sim.step(step);
+        assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +500"], "{step}");
+        assert_eq!(sim.dropped(), sim.ledger());
+        sim.fail("sshd", "192.0.2.9");
+        assert_eq!(
+            sim.ledger().len(),
+            2,
+            "failures before the step still count, {step}"
+        );
+        sim.pass(600);
+        assert!(
+            sim.ledger().is_empty() && sim.dropped().is_empty(),
+            "{step}"
+        );
+    }
+}
+
+#[test]
+fn a_ban_that_ends_during_suspend_is_over_at_resume() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.ban("sshd", "192.0.2.1", Some(600)).unwrap();
+    sim.ban("sshd", "192.0.2.2", Some(6000)).unwrap();
+
+    sim.sleep(1000);
+
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.2 +5000"]);
+    assert_eq!(
+        sim.dropped(),
+        sim.ledger(),
+        "the kernel's timeouts did not run and were renewed"
+    );
+}
+
+#[test]
+fn a_clock_that_starts_in_1970_neither_frees_nor_keeps_anybody() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.ban("sshd", "192.0.2.1", Some(600)).unwrap();
+    let wall = sim.now.wall;
+
+    sim.now.wall = Default::default();
+    sim.restart();
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +600"]);
+    sim.pass(10);
+    sim.now.wall = wall.plus(Span::from_secs(200));
+    sim.engine.handle_deadline(sim.now);
+    sim.drain();
+
+    assert_eq!(
+        sim.ledger(),
+        ["sshd 192.0.2.1 +400"],
+        "the stored end counts once the clock is set"
+    );
+    assert_eq!(sim.dropped(), sim.ledger());
+}
+
+#[test]
+fn attacks_while_the_daemon_was_down_are_punished() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.fail("sshd", "192.0.2.1");
+    sim.pass(6);
+
+    sim.log_failure("sshd", "192.0.2.1", None, false);
+    sim.jump(Span::from_secs(60));
+    sim.log_failure("sshd", "192.0.2.1", None, false);
+    sim.jump(Span::from_secs(60));
+    sim.restart();
+
+    assert_eq!(
+        sim.dropped(),
+        ["sshd 192.0.2.1 +540"],
+        "from the last failure on"
+    );
+}
+
+#[test]
+fn nobody_on_ignoreip_and_no_own_address_is_banned() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.protected.own = [offender("198.51.100.1")].into_iter().collect();
+    sim.engine.handle_protected(sim.now, sim.protected.clone());
+
+    for who in ["203.0.113.7", "198.51.100.1", "127.0.0.1", "::1"] {
+        for _ in 0..5 {
+            sim.fail("sshd", who);
+        }
+        assert!(sim.ban("sshd", who, None).is_err(), "{who}");
+    }
+
+    assert!(sim.ledger().is_empty());
+    assert_eq!(sim.engine.jail("sshd").unwrap().0.spared_total, 20);
+}
+
+#[test]
+fn an_administrator_who_was_logged_in_before_the_first_failure_is_spared() {
+    let mut sim = Sim::new(&["sshd"]);
+    let session = |who, at| Protected {
+        sessions: vec![(offender(who), at)],
+        ..Protected::default()
+    };
+    sim.engine
+        .handle_protected(sim.now, session("192.0.2.1", sim.now.wall));
+    sim.pass(1);
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.1");
+        sim.fail("sshd", "192.0.2.2");
+    }
+    sim.engine
+        .handle_protected(sim.now, session("192.0.2.3", sim.now.wall));
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.3");
+    }
+
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.2 +600", "sshd 192.0.2.3 +600"]);
+    let spared = |event: &&Event| matches!(event, Event::Spared { .. });
+    assert_eq!(sim.events.iter().filter(spared).count(), 1);
+}
+
+#[test]
+fn an_address_leaves_the_union_with_its_last_ban() {
+    let mut sim = Sim::new(&["sshd", "web"]);
+    sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
+    sim.ban("web", "192.0.2.1", Some(600)).unwrap();
+
+    sim.pass(60);
+    assert_eq!(sim.dropped(), ["web 192.0.2.1 +540"]);
+    sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
+    sim.unban("web", "192.0.2.1").unwrap();
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +60"]);
+    assert_eq!(sim.kernel.union.len(), 1);
+    sim.unban("sshd", "192.0.2.1").unwrap();
+    assert!(sim.kernel.union.is_empty());
+}
+
+#[test]
+fn failing_on_while_banned_prolongs_the_ban() {
+    let mut sim = Sim::new(&["sshd"]);
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.1");
+    }
+    sim.pass(300);
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.1");
+    }
+
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +600"]);
+    let view = sim.engine.jail("sshd").unwrap().0;
+    assert_eq!((view.bans_total, view.failures_total), (1, 6));
+}
+
+#[test]
+fn banning_twice_prolongs_but_only_an_explicit_time_shortens() {
+    let mut sim = Sim::new(&["sshd"]);
+    for (secs, changed, left) in [
+        (None, true, "+600"),
+        (None, false, "+600"),
+        (Some(60), true, "+60"),
+        (None, true, "+600"),
+        (Some(600), false, "+600"),
+    ] {
+        assert_eq!(
+            sim.ban("sshd", "192.0.2.1", secs),
+            Ok(Reply::Changed(changed)),
+            "{secs:?}"
+        );
+        assert_eq!(sim.dropped(), [format!("sshd 192.0.2.1 {left}")]);
+    }
+    assert_eq!(sim.unban("sshd", "192.0.2.1"), Ok(Reply::Changed(true)));
+    assert_eq!(sim.unban("sshd", "192.0.2.1"), Ok(Reply::Changed(false)));
+}
+
+#[test]
+fn an_unban_by_hand_forgets_the_failures() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.fail("sshd", "192.0.2.1");
+    sim.fail("sshd", "192.0.2.1");
+    sim.unban("sshd", "192.0.2.1").unwrap();
+    sim.fail("sshd", "192.0.2.1");
+
+    assert!(sim.ledger().is_empty());
+}
+
+#[test]
+fn unbanning_a_prefix_everywhere_lifts_what_lies_within() {
+    let mut sim = Sim::new(&["sshd", "web"]);
+    for who in ["192.0.2.1", "192.0.2.2", "192.0.2.0/24", "198.51.100.1"] {
+        sim.ban("sshd", who, None).unwrap();
+    }
+    sim.ban("web", "192.0.2.1", None).unwrap();
+
+    let by = String::new();
+    let reply = sim.ask(Command::UnbanEverywhere {
+        offender: offender("192.0.2.0/24"),
+        by,
+    });
+
+    assert_eq!(reply, Ok(Reply::Removed(4)));
+    assert_eq!(sim.dropped(), ["sshd 198.51.100.1 +600"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_a_reason() {
+    let mut sim = Sim::new(&["sshd"]);
+    for (name, who, text) in [
+        (
+            "shd",
+            "192.0.2.1",
+            "no jail 'shd' is configured; did you mean 'sshd'?",
+        ),
+        ("web", "192.0.2.1", "no jail 'web' is configured"),
+        (
+            "sshd",
+            "224.0.0.1",
+            "'224.0.0.1' cannot be banned: it is a multicast address",
+        ),
+        (
+            "sshd",
+            "203.0.113.0/28",
+            "'203.0.113.0/28' is not banned: it is on the jail's ignoreip",
+        ),
+    ] {
+        assert_eq!(sim.ban(name, who, None).unwrap_err().to_string(), text);
+    }
+    sim.ask(Command::StopJail(jail("sshd"))).unwrap();
+    let refusal = sim.ban("sshd", "192.0.2.1", None).unwrap_err();
+    assert_eq!(refusal.to_string(), "jail 'sshd' is not active");
+}
+
+#[test]
+fn a_stopped_jail_counts_nothing_and_its_bans_are_lifted() {
+    let mut sim = Sim::new(&["sshd", "web"]);
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    sim.ban("web", "192.0.2.1", None).unwrap();
+
+    sim.ask(Command::StopJail(jail("sshd"))).unwrap();
+    for _ in 0..5 {
+        sim.fail("sshd", "192.0.2.2");
+    }
+    assert_eq!(sim.dropped(), ["web 192.0.2.1 +600"]);
+    assert!(!sim.kernel.jails.contains_key(&jail("sshd")));
+
+    sim.ask(Command::StartJail(jail("sshd"))).unwrap();
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.2");
+    }
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.2 +600", "web 192.0.2.1 +600"]);
+}
+
+#[test]
+fn a_jail_whose_configuration_broke_keeps_its_bans_over_a_restart() {
+    let mut sim = Sim::new(&["sshd", "web"]);
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    sim.ban("web", "192.0.2.2", None).unwrap();
+
+    let mut broken = settings(&["web"]);
+    broken
+        .failed
+        .insert(jail("sshd"), "jail.conf:3: bad".to_owned());
+    sim.settings = broken;
+    sim.restart();
+    assert_eq!(sim.dropped().len(), 2);
+    assert_eq!(
+        sim.kernel.jails[&jail("sshd")],
+        jail_settings().rules,
+        "with the rules it had"
+    );
+    let view = sim.engine.jail("sshd").unwrap().0;
+    assert_eq!(view.state, JailState::Failed("jail.conf:3: bad".to_owned()));
+
+    sim.settings = Settings {
+        incomplete: true,
+        ..settings(&[])
+    };
+    sim.restart();
+    assert_eq!(sim.dropped().len(), 2, "nothing readable, nothing lost");
+    sim.reload(settings(&["web"]));
+    assert_eq!(
+        sim.dropped(),
+        ["web 192.0.2.2 +600"],
+        "a jail that is gone lets go"
+    );
+}
+
+#[test]
+fn a_firewall_that_fails_is_filled_anew_when_it_works_again() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.broken_firewall = Some("no memory");
+
+    let refusal = sim.ban("sshd", "192.0.2.1", None).unwrap_err();
+    assert_eq!(refusal, Refusal::Firewall("no memory".to_owned()));
+    assert_eq!(sim.engine.troubles().len(), 1);
+    for _ in 0..3 {
+        sim.fail("sshd", "192.0.2.2");
+    }
+    sim.pass(100);
+    sim.broken_firewall = None;
+    sim.pass(100);
+
+    assert_eq!(sim.dropped(), sim.ledger());
+    assert_eq!(sim.ledger().len(), 2);
+    assert!(sim.engine.troubles().is_empty());
+    let told = |event: &&Event| matches!(event, Event::Degraded(_) | Event::Recovered);
+    assert_eq!(sim.events.iter().filter(told).count(), 2);
+}
+
+#[test]
+fn a_store_that_fails_holds_nobody_up_and_gets_everything_later() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.broken_store = Some("disk full");
+
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +600"]);
+    assert!(sim.disk.bans.is_empty());
+    sim.broken_store = None;
+    sim.pass(10);
+
+    assert_eq!(sim.disk.bans.len(), 1);
+    assert!(sim.engine.troubles().is_empty());
+}
+
+#[test]
+fn earlier_bans_are_counted_and_forgotten_after_the_purge_age() {
+    let mut sim = Sim::new(&["sshd"]);
+    let earlier = |sim: &Sim| sim.engine.ledger().after(None).next().unwrap().earlier;
+    for expected in [0, 1, 2] {
+        sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
+        assert_eq!(earlier(&sim), expected);
+        sim.pass(60);
+    }
+    sim.pass(86_400);
+    sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
+
+    assert_eq!(earlier(&sim), 0);
+}
+
+#[test]
+fn memory_is_bounded_by_settings() {
+    let global = Global {
+        max_bans: 10,
+        max_failing: 20,
+        ..Global::default()
+    };
+    let mut sim = Sim::with(Settings {
+        global,
+        ..settings(&["sshd"])
+    });
+    let address = |n: u32| Offender::host(std::net::IpAddr::from((0xC633_0000 + n).to_be_bytes()));
+
+    for n in 0..200 {
+        sim.fail("sshd", &address(n).to_string());
+    }
+    assert_eq!(sim.engine.jail("sshd").unwrap().1.windows().count(), 20);
+    sim.pass(5);
+    assert_eq!(sim.disk.windows.len(), 20);
+    for n in 0..40 {
+        for _ in 0..3 {
+            sim.fail("sshd", &address(n).to_string());
+        }
+    }
+    assert_eq!(sim.ledger().len(), 10);
+    assert!(matches!(
+        sim.ban("sshd", "192.0.2.1", None),
+        Err(Refusal::TooManyBans(10))
+    ));
+    assert!(
+        sim.events
+            .iter()
+            .any(|event| matches!(event, Event::TooManyBans { .. }))
+    );
+}
+
+#[test]
+fn a_permanent_ban_stays() {
+    let mut sim = Sim::new(&["sshd"]);
+    let (jail, offender) = (jail("sshd"), offender("192.0.2.1"));
+    sim.ask(Command::Ban {
+        jail,
+        offender,
+        time: Some(BanTime::Forever),
+    })
+    .unwrap();
+
+    sim.pass(1_000_000);
+    sim.restart();
+
+    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +ever"]);
+}

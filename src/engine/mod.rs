@@ -199,7 +199,7 @@ impl Engine {
         self.outbox.mark_jail(self.now, &failure.jail);
         self.outbox
             .mark_window(self.now, &failure.jail, failure.offender);
-        for offender in jail.prune(time, self.global.max_failing) {
+        for offender in jail.prune(time, self.global.max_failing, &failure.offender) {
             self.outbox.mark_window(self.now, &failure.jail, offender);
         }
         if let Verdict::Ban { failures, first } = verdict {

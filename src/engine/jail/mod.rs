@@ -130,12 +130,13 @@ impl Jail {
         Some(window)
     }
 
-    /// Forgets windows that cannot matter any more at `time`, then the stalest beyond `limit`;
-    /// returns whose.
-    pub fn prune(&mut self, time: Timestamp, limit: usize) -> Vec<Offender> {
+    /// Forgets windows that cannot matter any more at `time`, then the stalest beyond `limit`, but not
+    /// that of `newest`; returns whose.
+    pub fn prune(&mut self, time: Timestamp, limit: usize, newest: &Offender) -> Vec<Offender> {
+        let cutoff = self.cutoff(time);
         let mut pruned = Vec::new();
-        while let Some(&(last, offender)) = self.stale.first() {
-            if last > self.cutoff(time) && self.windows.len() <= limit {
+        while let Some(&(last, offender)) = self.stale.iter().find(|(_, other)| other != newest) {
+            if last > cutoff && self.windows.len() <= limit {
                 break;
             }
             self.forget(&offender);

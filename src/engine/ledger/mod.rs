@@ -21,8 +21,8 @@ pub type Key = (JailName, Offender);
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     bans: BTreeMap<JailName, BTreeMap<Offender, Held>>,
-    /// Every ban that ends, once.
-    ends: BTreeSet<(Boottime, JailName, Offender)>,
+    /// Every ban that ends, once, by its end.
+    ends: BTreeSet<(End, JailName, Offender)>,
     count: usize,
     histories: BTreeMap<Key, History>,
     /// Every history once, by its last ban: the oldest is forgotten first.
@@ -33,11 +33,14 @@ pub struct Ledger {
 #[derive(Clone, Debug)]
 struct Held {
     ban: Ban,
-    end: Option<Boottime>,
+    end: Option<End>,
     /// Restored while the wall clock was behind the store (no battery, not yet set): its end is the
     /// stored wall time, and the boot end only a bound.
     by_wall: bool,
 }
+
+/// An end on the boot clock in microseconds; negative if it was before this boot.
+type End = i64;
 
 impl Ledger {
     /// Puts a ban in, replacing the one of the same jail and offender.
@@ -68,7 +71,7 @@ impl Ledger {
     /// is the time they have reached: a ban counts as standing for records before its end.
     pub fn expire(&mut self, now: Now, horizon: Option<Timestamp>) -> Option<Ban> {
         let (end, jail, offender) = self.ends.first()?;
-        if *end > now.boot {
+        if *end > now.boot.usec().cast_signed() {
             return None;
         }
         let (jail, offender) = (jail.clone(), *offender);
@@ -154,14 +157,16 @@ impl Ledger {
     /// When the next ban ends.
     #[must_use]
     pub fn next_end(&self) -> Option<Boottime> {
-        self.ends.first().map(|(end, ..)| *end)
+        self.ends
+            .first()
+            .map(|(end, ..)| Boottime::from_usec(u64::try_from(*end).unwrap_or(0)))
     }
 
     /// What remains of a ban: outer `None` if there is none, inner `None` for ever.
     #[must_use]
     pub fn left(&self, now: Now, jail: &JailName, offender: &Offender) -> Option<Option<Span>> {
         let held = self.bans.get(jail)?.get(offender)?;
-        Some(held.end.map(|end| end.since(now.boot)))
+        Some(held.end.map(|end| left(now, end)))
     }
 
     /// What remains of the longest ban of `offender` in any jail, in the form of [`Ledger::left`].
@@ -169,7 +174,7 @@ impl Ledger {
     pub fn longest(&self, now: Now, offender: &Offender) -> Option<Option<Span>> {
         let mut longest = None;
         for held in self.bans.values().filter_map(|bans| bans.get(offender)) {
-            let left = held.end.map(|end| end.since(now.boot));
+            let left = held.end.map(|end| left(now, end));
             longest = match (longest, left) {
                 (None, _) | (Some(Some(_)), None) => Some(left),
                 (Some(Some(other)), Some(left)) => Some(Some(left.max(other))),
@@ -229,13 +234,14 @@ impl Ledger {
 
     fn insert(&mut self, now: Now, ban: Ban, by_wall: bool) {
         self.remove(&ban.jail, &ban.offender);
+        let boot = now.boot.usec().cast_signed();
         let end = ban.until.map(|until| {
-            let left = until.since(now.wall);
-            now.boot.plus(if by_wall {
-                left.min(until.since(ban.since))
-            } else {
-                left
-            })
+            let left = until
+                .usec()
+                .cast_signed()
+                .saturating_sub(now.wall.usec().cast_signed());
+            let whole = until.since(ban.since).usec().cast_signed();
+            boot.saturating_add(if by_wall { left.min(whole) } else { left })
         });
         if let Some(end) = end {
             self.ends.insert((end, ban.jail.clone(), ban.offender));
@@ -247,4 +253,9 @@ impl Ledger {
             .insert(offender, Held { ban, end, by_wall });
         self.count += 1;
     }
+}
+
+/// What remains until `end`; zero if it is over.
+fn left(now: Now, end: End) -> Span {
+    Span::from_usec(u64::try_from(end.saturating_sub(now.boot.usec().cast_signed())).unwrap_or(0))
 }

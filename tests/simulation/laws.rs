@@ -1,0 +1,220 @@
+//! Laws, held against random lives of a daemon.
+
+use banishd::engine::settings::Settings;
+use banishd::engine::time::Span;
+use proptest::prelude::*;
+
+use crate::support::sim::{Sim, jail, offender, settings};
+
+const WHO: [&str; 5] = [
+    "192.0.2.1",
+    "192.0.2.2",
+    "2001:db8::1",
+    "203.0.113.9",
+    "198.51.100.0/24",
+];
+const JAILS: [&str; 2] = ["sshd", "web"];
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Fail {
+        jail: usize,
+        who: usize,
+        pid: u32,
+        advance: bool,
+    },
+    Pass(u64),
+    Ban {
+        jail: usize,
+        who: usize,
+        secs: Option<u64>,
+    },
+    Unban {
+        jail: usize,
+        who: usize,
+    },
+    Reload(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (jail, who) = (0..JAILS.len(), 0..WHO.len());
+    prop_oneof![
+        8 => (jail.clone(), 0..4_usize, 0..3_u32, any::<bool>())
+            .prop_map(|(jail, who, pid, advance)| Step::Fail { jail, who, pid, advance }),
+        3 => (0..400_u64).prop_map(Step::Pass),
+        2 => (jail.clone(), who.clone(), proptest::option::of(1..900_u64))
+            .prop_map(|(jail, who, secs)| Step::Ban { jail, who, secs }),
+        2 => (jail, who).prop_map(|(jail, who)| Step::Unban { jail, who }),
+        1 => (2..5_u32).prop_map(Step::Reload),
+    ]
+}
+
+/// Other settings of the same jails.
+fn variant(max_retry: u32) -> Settings {
+    let mut settings = settings(&JAILS);
+    for jail in settings.jails.values_mut() {
+        jail.max_retry = max_retry;
+    }
+    settings
+}
+
+/// Does one step; after a crash the daemon comes back and whoever got no answer asks again.
+fn run(sim: &mut Sim, step: &Step) {
+    match step {
+        Step::Fail {
+            jail,
+            who,
+            pid,
+            advance,
+        } => {
+            sim.log_failure(JAILS[*jail], WHO[*who], Some(*pid), *advance);
+            sim.deliver(sim.log.len() - 1);
+        }
+        Step::Pass(secs) => sim.pass(*secs),
+        Step::Ban { jail, who, secs } => drop(sim.ban(JAILS[*jail], WHO[*who], *secs)),
+        Step::Unban { jail, who } => drop(sim.unban(JAILS[*jail], WHO[*who])),
+        Step::Reload(retries) => sim.reload(variant(*retries)),
+    }
+    if sim.crashed {
+        let unanswered = !matches!(step, Step::Fail { .. } | Step::Pass(_));
+        sim.restart();
+        if unanswered {
+            run(sim, step);
+        }
+    }
+}
+
+fn check(sim: &Sim) -> Result<(), TestCaseError> {
+    prop_assert_eq!(sim.dropped(), sim.ledger(), "the firewall is the ledger");
+    let acts = |text: &&String| {
+        ["Install", "Apply", "Persist"]
+            .iter()
+            .any(|a| text.starts_with(a))
+    };
+    for effect in sim.effects.iter().filter(acts) {
+        prop_assert!(
+            !effect.contains("203.0.113"),
+            "an ignored address is in {}",
+            effect
+        );
+    }
+    for ban in sim.engine.ledger().after(None) {
+        prop_assert!(
+            ban.until.is_none_or(|until| until > sim.now.wall),
+            "{:?} outlives its end",
+            ban
+        );
+    }
+    for view in sim.engine.jails() {
+        for (_, window) in sim.engine.jail(&view.name).unwrap().1.windows() {
+            prop_assert!(window.count() < 5);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_firewall_is_the_ledger_and_nobody_ignored_is_in_it(
+        steps in proptest::collection::vec(step(), 1..60)
+    ) {
+        let mut sim = Sim::new(&JAILS);
+        for step in &steps {
+            run(&mut sim, step);
+            check(&sim)?;
+        }
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_effects(steps in proptest::collection::vec(step(), 1..60)) {
+        let effects = || {
+            let mut sim = Sim::new(&JAILS);
+            steps.iter().for_each(|step| run(&mut sim, step));
+            sim.effects
+        };
+        prop_assert_eq!(effects(), effects());
+    }
+
+    #[test]
+    fn a_crash_at_any_effect_changes_nothing(
+        steps in proptest::collection::vec(step(), 1..40),
+        cut in any::<prop::sample::Index>(),
+        carried_out in any::<bool>(),
+    ) {
+        let mut whole = Sim::new(&JAILS);
+        steps.iter().for_each(|step| run(&mut whole, step));
+
+        let mut sim = Sim::new(&JAILS);
+        sim.crash = Some((cut.index(whole.effects.len().max(1)), carried_out));
+        steps.iter().for_each(|step| run(&mut sim, step));
+
+        check(&sim)?;
+        prop_assert_eq!(sim.state(), whole.state());
+    }
+
+    #[test]
+    fn being_down_for_a_while_changes_nothing(
+        before in proptest::collection::vec(step(), 0..30),
+        missed in proptest::collection::vec((0..2_usize, 0..4_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
+        after in proptest::collection::vec(step(), 0..10),
+    ) {
+        let live = |sim: &mut Sim| {
+            for (jail, who, pid, advance, secs) in &missed {
+                let step = Step::Fail { jail: *jail, who: *who, pid: *pid, advance: *advance };
+                run(sim, &step);
+                run(sim, &Step::Pass(*secs));
+            }
+        };
+        let down = |sim: &mut Sim| {
+            for (jail, who, pid, advance, secs) in &missed {
+                sim.log_failure(JAILS[*jail], WHO[*who], Some(*pid), *advance);
+                sim.jump(Span::from_secs(*secs));
+            }
+            sim.restart();
+        };
+        let life = |middle: &dyn Fn(&mut Sim)| {
+            let mut sim = Sim::new(&JAILS);
+            before.iter().for_each(|step| run(&mut sim, step));
+            sim.pass(5);
+            middle(&mut sim);
+            after.iter().for_each(|step| run(&mut sim, step));
+            sim
+        };
+
+        let (whole, cut) = (life(&live), life(&down));
+
+        check(&cut)?;
+        prop_assert_eq!(cut.state(), whole.state());
+    }
+
+    #[test]
+    fn steps_of_the_clock_and_sleep_move_no_end(
+        steps in proptest::collection::vec(
+            prop_oneof![
+                step().prop_map(Ok),
+                (-100_000..100_000_i64).prop_map(|secs| Err((secs, 0))),
+                (2..1000_u64).prop_map(|secs| Err((0, secs))),
+            ],
+            1..40,
+        )
+    ) {
+        let mut sim = Sim::new(&JAILS);
+        sim.ban("sshd", "198.51.100.1", Some(5000)).unwrap();
+        let end = sim.now.boot.plus(Span::from_secs(5000));
+        for step in &steps {
+            match step {
+                Ok(step) => run(&mut sim, step),
+                Err((secs, 0)) => sim.step(*secs),
+                Err((_, secs)) => sim.sleep(*secs),
+            }
+            prop_assert_eq!(sim.dropped(), sim.ledger());
+            let (name, who) = (jail("sshd"), offender("198.51.100.1"));
+            let left = sim.engine.ledger().left(sim.now, &name, &who);
+            let expected = end.since(sim.now.boot);
+            prop_assert_eq!(left, (expected > Span::ZERO).then_some(Some(expected)));
+        }
+    }
+}

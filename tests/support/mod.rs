@@ -1,0 +1,4 @@
+//! What several test modules share.
+
+/// An engine in a simulated world.
+pub(crate) mod sim;

@@ -1,0 +1,492 @@
+//! An engine in a simulated world: a clock the test advances, a log, a disk and a kernel that are
+//! plain collections. The disk survives a crash; so does the kernel, whose timeouts run on their own.
+
+use std::collections::BTreeMap;
+
+use banishd::engine::Engine;
+use banishd::engine::address::Offender;
+use banishd::engine::command::{Command, Refusal, Reply, RequestId};
+use banishd::engine::effect::{Change, Commit, Effect, Event, JailRecord, Outcome, Remembered};
+use banishd::engine::filter::failure::Failure;
+use banishd::engine::filter::{Filter, FilterSpec};
+use banishd::engine::jail::window::Window;
+use banishd::engine::ledger::ban::{Ban, History};
+use banishd::engine::protected::Protected;
+use banishd::engine::record::{Cursor, Position};
+use banishd::engine::settings::{
+    JailName, JailRules, JailSettings, Matches, Ports, Protocol, Settings,
+};
+use banishd::engine::time::{BanTime, Boottime, Now, Span, Timestamp};
+
+/// Noon of a day in 2026.
+pub(crate) const START: u64 = 1_795_000_000;
+
+/// A jail's name.
+pub(crate) fn jail(name: &str) -> JailName {
+    JailName::new(name).unwrap()
+}
+
+/// An address or prefix.
+pub(crate) fn offender(text: &str) -> Offender {
+    text.parse().unwrap()
+}
+
+/// A jail with three retries in ten minutes and a ban of ten minutes.
+pub(crate) fn jail_settings() -> JailSettings {
+    let fail = vec!["^failed <HOST>$".to_owned()];
+    let spec = FilterSpec {
+        name: "test".to_owned(),
+        fail,
+        ..FilterSpec::default()
+    };
+    JailSettings {
+        description: "test".to_owned(),
+        matches: Matches::default(),
+        filter: Filter::compile(spec).unwrap(),
+        rules: JailRules {
+            protocol: Protocol::Tcp,
+            ports: Ports::Ranges(vec![(22, 22)]),
+        },
+        max_retry: 3,
+        find_time: Span::from_secs(600),
+        ban_time: BanTime::For(Span::from_secs(600)),
+        ignore: ["203.0.113.0/24"].map(offender).into_iter().collect(),
+        ignore_self: true,
+    }
+}
+
+/// These jails, each with [`jail_settings`].
+pub(crate) fn settings(jails: &[&str]) -> Settings {
+    let jails = jails
+        .iter()
+        .map(|name| (jail(name), jail_settings()))
+        .collect();
+    Settings {
+        jails,
+        ..Settings::default()
+    }
+}
+
+/// The tables of the store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Disk {
+    pub(crate) bans: BTreeMap<(JailName, Offender), Ban>,
+    pub(crate) windows: BTreeMap<(JailName, Offender), Window>,
+    pub(crate) histories: BTreeMap<(JailName, Offender), History>,
+    pub(crate) jails: BTreeMap<JailName, JailRecord>,
+    pub(crate) position: Option<Position>,
+}
+
+impl Disk {
+    fn write(&mut self, commit: &Commit) {
+        for ban in &commit.bans {
+            self.bans
+                .insert((ban.jail.clone(), ban.offender), ban.clone());
+        }
+        for key in &commit.unbans {
+            self.bans.remove(key);
+        }
+        for (jail, offender, window) in &commit.windows {
+            put(&mut self.windows, (jail.clone(), *offender), window.clone());
+        }
+        for (jail, offender, history) in &commit.histories {
+            put(&mut self.histories, (jail.clone(), *offender), *history);
+        }
+        for (jail, record) in &commit.jails {
+            put(&mut self.jails, jail.clone(), record.clone());
+        }
+        self.position = commit.position.clone().or(self.position.take());
+    }
+
+    fn read(&self) -> Remembered {
+        let flat = |(key, window): (&(JailName, Offender), &Window)| {
+            (key.0.clone(), key.1, window.clone())
+        };
+        Remembered {
+            bans: self.bans.values().cloned().collect(),
+            windows: self.windows.iter().map(flat).collect(),
+            histories: self
+                .histories
+                .iter()
+                .map(|(k, h)| (k.0.clone(), k.1, *h))
+                .collect(),
+            jails: self
+                .jails
+                .iter()
+                .map(|(name, record)| (name.clone(), record.clone()))
+                .collect(),
+            position: self.position.clone(),
+        }
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}
+
+/// Set elements with the kernel's own timeouts, which do not run while the machine sleeps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kernel {
+    pub(crate) jails: BTreeMap<JailName, JailRules>,
+    pub(crate) elements: BTreeMap<(JailName, Offender), Option<u64>>,
+    pub(crate) union: BTreeMap<Offender, Option<u64>>,
+}
+
+impl Kernel {
+    fn apply(&mut self, awake: u64, changes: &[Change]) {
+        let end = |left: &Option<Span>| left.map(|left| awake + left.usec());
+        for change in changes {
+            match change {
+                Change::Block {
+                    jail,
+                    offender,
+                    left,
+                    longest,
+                } => {
+                    assert!(
+                        self.jails.contains_key(jail),
+                        "block in unknown jail {jail}"
+                    );
+                    self.elements.insert((jail.clone(), *offender), end(left));
+                    self.union.insert(*offender, end(longest));
+                }
+                Change::Unblock {
+                    jail,
+                    offender,
+                    others,
+                } => {
+                    assert!(
+                        self.jails.contains_key(jail),
+                        "unblock in unknown jail {jail}"
+                    );
+                    self.elements.remove(&(jail.clone(), *offender));
+                    put(&mut self.union, *offender, others.as_ref().map(end));
+                }
+            }
+        }
+    }
+}
+
+/// The world.
+pub(crate) struct Sim {
+    pub(crate) now: Now,
+    pub(crate) engine: Engine,
+    pub(crate) disk: Disk,
+    pub(crate) kernel: Kernel,
+    pub(crate) settings: Settings,
+    pub(crate) protected: Protected,
+    /// Failures by place in the log.
+    pub(crate) log: Vec<Failure>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) replies: BTreeMap<u64, Result<Reply, Refusal>>,
+    /// Every effect carried out, as text.
+    pub(crate) effects: Vec<String>,
+    /// The effect, counted from 0, at which the daemon dies; carried out or not.
+    pub(crate) crash: Option<(usize, bool)>,
+    pub(crate) crashed: bool,
+    pub(crate) broken_firewall: Option<&'static str>,
+    pub(crate) broken_store: Option<&'static str>,
+    commands: u64,
+}
+
+impl Sim {
+    /// A first start at [`START`] with these jails.
+    pub(crate) fn new(jails: &[&str]) -> Self {
+        Self::with(settings(jails))
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let now = Now {
+            wall: Timestamp::from_usec(START * 1_000_000),
+            boot: Boottime::from_usec(3_000_000_000),
+            asleep: Span::ZERO,
+        };
+        let engine = Engine::new(
+            now,
+            settings.clone(),
+            Protected::default(),
+            Remembered::default(),
+        );
+        let mut sim = Self {
+            now,
+            engine,
+            disk: Disk::default(),
+            kernel: Kernel::default(),
+            settings,
+            protected: Protected::default(),
+            log: Vec::new(),
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            effects: Vec::new(),
+            crash: None,
+            crashed: false,
+            broken_firewall: None,
+            broken_store: None,
+            commands: 0,
+        };
+        sim.engine.handle_caught_up(now);
+        sim.drain();
+        sim
+    }
+
+    /// Carries out effects until there are none or the daemon dies.
+    pub(crate) fn drain(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            let dies = self.crash.is_some_and(|(at, _)| at == self.effects.len());
+            let done = !dies || self.crash.is_some_and(|(_, after)| after);
+            self.effects.push(format!("{effect:?}"));
+            let outcome = if done { self.perform(effect) } else { None };
+            if dies {
+                self.crashed = true;
+                return;
+            }
+            if let Some(outcome) = outcome {
+                self.engine.handle_outcome(outcome);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Option<Outcome> {
+        let broken = |why: &str| Some(Outcome::Failed(why.to_owned()));
+        let awake = self.awake();
+        match (effect, self.broken_store, self.broken_firewall) {
+            (Effect::Persist(_), Some(why), _) => return broken(why),
+            (Effect::Install(..) | Effect::Apply(_), _, Some(why)) => return broken(why),
+            (Effect::Persist(commit), ..) => self.disk.write(&commit),
+            (Effect::Install(jails, changes), ..) => {
+                self.kernel = Kernel {
+                    jails: jails.into_iter().collect(),
+                    ..Kernel::default()
+                };
+                self.kernel.apply(awake, &changes);
+            }
+            (Effect::Apply(changes), ..) => self.kernel.apply(awake, &changes),
+            (Effect::Announce(events), ..) => {
+                self.events.extend(events);
+                return None;
+            }
+            (Effect::Reply(id, answer), ..) => {
+                self.replies.insert(id.0, answer);
+                return None;
+            }
+        }
+        Some(Outcome::Done)
+    }
+
+    /// The daemon starts again from the disk and reads the log on.
+    pub(crate) fn restart(&mut self) {
+        self.crashed = false;
+        self.crash = None;
+        let remembered = self.disk.read();
+        let read = remembered
+            .position
+            .as_ref()
+            .map_or(0, |position| place(position) + 1);
+        let (settings, protected) = (self.settings.clone(), self.protected.clone());
+        self.engine = Engine::new(self.now, settings, protected, remembered);
+        self.drain();
+        self.deliver(read);
+        self.engine.handle_caught_up(self.now);
+        self.drain();
+    }
+
+    /// Hands over the log from this place on.
+    pub(crate) fn deliver(&mut self, from: usize) {
+        for at in from..self.log.len() {
+            let failure = self.log[at].clone();
+            let cursor = Cursor(at.to_string().into());
+            let position = Position {
+                cursor,
+                time: failure.time,
+            };
+            self.engine.handle_failures(self.now, &[failure], position);
+            self.drain();
+            if self.crashed {
+                return;
+            }
+        }
+    }
+
+    /// Somebody fails once.
+    pub(crate) fn fail(&mut self, name: &str, who: &str) {
+        self.log_failure(name, who, None, false);
+        self.deliver(self.log.len() - 1);
+    }
+
+    /// Somebody fails while nobody looks.
+    pub(crate) fn log_failure(&mut self, name: &str, who: &str, pid: Option<u32>, advance: bool) {
+        let (jail, offender) = (jail(name), offender(who));
+        self.log.push(Failure {
+            jail,
+            offender,
+            time: self.now.wall,
+            pid,
+            advance,
+        });
+    }
+
+    /// Time goes by, with every deadline met on the way.
+    pub(crate) fn pass(&mut self, secs: u64) {
+        let end = self.now.boot.plus(Span::from_secs(secs));
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.jump(at.since(self.now.boot));
+            self.engine.handle_deadline(self.now);
+            self.drain();
+            if self.crashed {
+                break;
+            }
+        }
+        self.jump(end.since(self.now.boot));
+    }
+
+    /// Time goes by and nobody notices.
+    pub(crate) fn jump(&mut self, span: Span) {
+        self.now.wall = self.now.wall.plus(span);
+        self.now.boot = self.now.boot.plus(span);
+    }
+
+    /// The wall clock is set.
+    pub(crate) fn step(&mut self, secs: i64) {
+        self.now.wall = self.now.wall.shifted(secs * 1_000_000);
+        self.engine.handle_deadline(self.now);
+        self.drain();
+    }
+
+    /// The machine sleeps.
+    pub(crate) fn sleep(&mut self, secs: u64) {
+        self.jump(Span::from_secs(secs));
+        self.now.asleep = self.now.asleep.plus(Span::from_secs(secs));
+        self.engine.handle_deadline(self.now);
+        self.drain();
+    }
+
+    /// Other settings come into force, as the daemon does it: everything so far is written first.
+    pub(crate) fn reload(&mut self, settings: Settings) {
+        self.engine.handle_flush(self.now);
+        self.drain();
+        if !self.crashed {
+            self.settings = settings.clone();
+            self.engine.handle_settings(self.now, settings);
+            self.drain();
+        }
+    }
+
+    /// Somebody asks for something.
+    pub(crate) fn ask(&mut self, command: Command) -> Result<Reply, Refusal> {
+        self.commands += 1;
+        self.engine
+            .handle_command(self.now, RequestId(self.commands), command);
+        self.drain();
+        self.replies
+            .get(&self.commands)
+            .cloned()
+            .unwrap_or(Ok(Reply::Done))
+    }
+
+    pub(crate) fn ban(
+        &mut self,
+        name: &str,
+        who: &str,
+        secs: Option<u64>,
+    ) -> Result<Reply, Refusal> {
+        let time = secs.map(|secs| BanTime::For(Span::from_secs(secs)));
+        self.ask(Command::Ban {
+            jail: jail(name),
+            offender: offender(who),
+            time,
+        })
+    }
+
+    pub(crate) fn unban(&mut self, name: &str, who: &str) -> Result<Reply, Refusal> {
+        let by = "root".to_owned();
+        self.ask(Command::Unban {
+            jail: jail(name),
+            offender: offender(who),
+            by,
+        })
+    }
+
+    /// Who is banned: `sshd 192.0.2.1 +600` with the seconds that remain by the boot clock.
+    pub(crate) fn ledger(&self) -> Vec<String> {
+        let ledger = self.engine.ledger();
+        let show = |ban: &Ban| {
+            let left = ledger.left(self.now, &ban.jail, &ban.offender).unwrap();
+            let left = left.map_or("ever".to_owned(), |left| {
+                (left.usec() / 1_000_000).to_string()
+            });
+            format!("{} {} +{left}", ban.jail, ban.offender)
+        };
+        ledger.after(None).map(show).collect()
+    }
+
+    /// Whom the kernel drops, in the same form.
+    pub(crate) fn dropped(&self) -> Vec<String> {
+        let awake = self.awake();
+        let live = |end: &Option<u64>| end.is_none_or(|end| end > awake);
+        let left = |end: &Option<u64>| {
+            end.map_or("ever".to_owned(), |end| {
+                ((end - awake) / 1_000_000).to_string()
+            })
+        };
+        let elements = self.kernel.elements.iter().filter(|(_, end)| live(end));
+        for ((_, offender), end) in elements.clone() {
+            let union = self
+                .kernel
+                .union
+                .get(offender)
+                .expect("an element of a jail is in the union");
+            assert!(
+                union.is_none_or(|union| end.is_some_and(|end| end <= union)),
+                "{offender}"
+            );
+        }
+        for (offender, _) in self.kernel.union.iter().filter(|(_, end)| live(end)) {
+            assert!(
+                elements.clone().any(|((_, o), _)| o == offender),
+                "{offender} is in no jail"
+            );
+        }
+        elements
+            .map(|((jail, who), end)| format!("{jail} {who} +{}", left(end)))
+            .collect()
+    }
+
+    /// Everything that a crash must not change.
+    pub(crate) fn state(&self) -> (Vec<String>, Vec<String>, Vec<String>, Vec<String>) {
+        let ledger = self.engine.ledger();
+        let mut counts = Vec::new();
+        let mut windows = Vec::new();
+        for view in self.engine.jails() {
+            counts.push(format!(
+                "{} {} {}",
+                view.name, view.bans_total, view.failures_total
+            ));
+            for (offender, window) in self.engine.jail(&view.name).unwrap().1.windows() {
+                let key = (view.name.clone(), *offender);
+                windows.push(format!(
+                    "{} {offender} {window:?} {:?}",
+                    view.name,
+                    ledger.history(&key)
+                ));
+            }
+        }
+        for ban in ledger.after(None) {
+            counts.push(format!(
+                "{ban:?} {:?}",
+                ledger.history(&(ban.jail.clone(), ban.offender))
+            ));
+        }
+        (self.ledger(), self.dropped(), counts, windows)
+    }
+
+    fn awake(&self) -> u64 {
+        self.now.boot.usec() - self.now.asleep.usec()
+    }
+}
+
+fn place(position: &Position) -> usize {
+    position.cursor.0.parse().unwrap()
+}
