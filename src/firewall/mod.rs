@@ -8,6 +8,7 @@ pub mod nftables;
 
 use crate::engine::effect::Change;
 use crate::engine::settings::{JailName, JailRules};
+use crate::engine::time::Boottime;
 
 /// A firewall. Every call is idempotent; a batch is applied whole or not at all.
 #[expect(
@@ -39,13 +40,16 @@ pub trait FirewallBackend {
     async fn remove(&mut self) -> Result<(), FirewallError>;
 }
 
+/// What a backend reads CLOCK_BOOTTIME with. Ends of bans that it must write again are kept by it.
+pub type Clock = Box<dyn Fn() -> Boottime + Send>;
+
 /// Why the firewall did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
     /// The kernel refused the batch.
     #[error("the kernel refused {what}")]
     Refused {
-        /// What was asked: `10 changes to table 'banishd'`.
+        /// What was asked: `to add to set 'any4'`.
         what: String,
         /// Its answer.
         #[source]
@@ -57,6 +61,12 @@ pub enum FirewallError {
     /// The kernel has no nf_tables.
     #[error("this kernel has no nf_tables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)")]
     NotSupported(#[source] std::io::Error),
+    /// A set holds as many elements as it may.
+    #[error("a set of table 'inet banishd' is full; the limit is 'maxbans' in banishd.conf")]
+    Full(#[source] std::io::Error),
+    /// Prefixes are written set by set, so they must stay few.
+    #[error("more than {0} prefixes are banned, which is the limit; ban wider prefixes or hosts")]
+    TooManyPrefixes(usize),
     /// Another process owns a table of our name.
     #[error("table 'inet banishd' belongs to another process; is a second banishd running?")]
     Foreign,
