@@ -1,0 +1,417 @@
+//! The reader's work, one turn after the other: read, filter, report, sleep.
+//!
+//! Comes in: entries of a [`LogSource`]. Goes out: [`Heard`], through an [`Outlet`]. A failure is reported
+//! together with a position at or after its entry, or not at all and read again: so nothing is lost and
+//! nothing doubled, whatever the source does. It must never spin on a broken source and never read a
+//! clock: pauses are counted.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::mem::{Discriminant, discriminant, take};
+use std::time::Duration;
+
+use crate::engine::filter::Filter;
+use crate::engine::filter::failure::Failure;
+use crate::engine::record::Position;
+use crate::engine::settings::JailName;
+use crate::engine::time::{Span, Timestamp};
+use crate::journal::matches::{Notice, Selector};
+use crate::journal::{FilterSet, Heard, JournalError, LogSource, Start, Wake};
+
+/// Where a listener reports to.
+pub trait Outlet {
+    /// Hands `heard` over; waits while there is no room.
+    ///
+    /// # Errors
+    /// Nobody will ever take it.
+    fn send(&mut self, heard: Heard) -> Result<(), Hangup>;
+
+    /// Called for every entry and before every pause.
+    fn beat(&mut self) {}
+
+    /// Called before a sleep without end, and after it.
+    fn rest(&mut self, _asleep: Rest) {}
+
+    /// Counts entries that only an unattested match selects and that are not root's.
+    fn refused(&mut self) {}
+}
+
+/// The other end is gone or wants no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hangup;
+
+/// For [`Outlet::rest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Falls asleep.
+    Begins,
+    /// Is awake again.
+    Ends,
+}
+
+/// One reading thread's state.
+pub struct Listener<S, O> {
+    source: S,
+    outlet: O,
+    selector: Selector,
+    jails: Vec<(JailName, Filter)>,
+    /// Everything up to here is reported, or about to be in `batch`.
+    place: Start,
+    batch: Batch,
+    pace: Pace,
+    health: Health,
+    is_open: bool,
+    is_caught_up: bool,
+    since_open: usize,
+}
+
+impl<S: LogSource, O: Outlet> Listener<S, O> {
+    /// Reads nothing yet.
+    pub fn new(source: S, outlet: O, start: Start, filters: FilterSet) -> Self {
+        let (selector, jails) = compile(filters);
+        Self {
+            source,
+            outlet,
+            selector,
+            jails,
+            place: start,
+            batch: Batch::default(),
+            pace: Pace::default(),
+            health: Health::default(),
+            is_open: false,
+            is_caught_up: false,
+            since_open: 0,
+        }
+    }
+
+    /// Reads what there is, at most [`TURN`] entries; at the end of the log, sleeps until there may
+    /// be more. False when the source has ended for good.
+    ///
+    /// # Errors
+    /// The other end hung up.
+    pub fn turn(&mut self) -> Result<bool, Hangup> {
+        let result = self.read().and_then(|drained| match drained {
+            Drained::Wholly => self.sleep(),
+            Drained::Partly => Ok(Wake::Look),
+        });
+        match result {
+            Ok(Wake::Look) => Ok(true),
+            Ok(Wake::Reopen) => {
+                self.since_open = REOPEN_AFTER;
+                Ok(true)
+            }
+            Ok(Wake::Ended) => Ok(false),
+            Err(Halt::Hangup(hangup)) => Err(hangup),
+            Err(Halt::Journal(error)) => self.recover(&error).map(|()| true),
+        }
+    }
+
+    /// Takes other filters from the next entry on.
+    ///
+    /// # Errors
+    /// The other end hung up.
+    pub fn switch(&mut self, generation: u64, filters: FilterSet) -> Result<(), Hangup> {
+        self.report()?;
+        self.close();
+        (self.selector, self.jails) = compile(filters);
+        self.outlet.send(Heard::Switched(generation))
+    }
+
+    fn read(&mut self) -> Result<Drained, Halt> {
+        if !self.is_open {
+            self.source.open(&self.place, self.selector.terms())?;
+            self.is_open = true;
+            self.since_open = 0;
+        }
+        for _ in 0..TURN {
+            self.outlet.beat();
+            match self.source.next(&mut self.selector)? {
+                Some(time) => self.hear(time),
+                None => return self.drained(),
+            }
+            if self.batch.is_full() || self.health.is_shaky() {
+                break;
+            }
+        }
+        self.settle()?;
+        self.report()?;
+        Ok(Drained::Partly)
+    }
+
+    fn hear(&mut self, time: Timestamp) {
+        self.since_open = self.since_open.saturating_add(1);
+        self.batch.count(time);
+        self.health.barren = 0;
+        if let Some(notice) = self.selector.notice() {
+            self.batch.notices.push(notice);
+        }
+        let failures = self.batch.failures.len();
+        let (record, jails) = self.selector.record(time);
+        for (jail, filter) in jails.iter().filter_map(|index| self.jails.get(*index)) {
+            let Some(found) = filter.find(&record) else {
+                continue;
+            };
+            self.batch.failures.push(Failure {
+                jail: jail.clone(),
+                offender: found.offender,
+                time,
+                pid: record.pid,
+                advance: found.advance,
+            });
+        }
+        if !jails.is_empty() {
+            self.pace.matched(self.batch.failures.len() > failures);
+        } else if self.selector.is_refused() {
+            self.outlet.refused();
+        }
+    }
+
+    /// The end of the log, for now.
+    fn drained(&mut self) -> Result<Drained, Halt> {
+        self.settle()?;
+        if self.batch.is_worth_telling() || !self.is_caught_up {
+            self.report()?;
+        }
+        if !self.is_caught_up {
+            self.is_caught_up = true;
+            self.outlet.send(Heard::CaughtUp)?;
+        }
+        self.health.drained();
+        if self.since_open >= REOPEN_AFTER {
+            // Files changed, or a long read has mapped much of them. Look once more, then sleep.
+            self.close();
+            return Ok(Drained::Partly);
+        }
+        Ok(Drained::Wholly)
+    }
+
+    /// Learns where the last entry stands, while that can still be learnt.
+    fn settle(&mut self) -> Result<(), Halt> {
+        if self.batch.is_unsettled {
+            self.place = Start::After(Position {
+                cursor: self.source.cursor()?,
+                time: self.batch.last,
+            });
+            self.batch.is_unsettled = false;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) -> Result<(), Hangup> {
+        let Start::After(position) = &self.place else {
+            return Ok(());
+        };
+        if self.batch.entries == 0 {
+            return Ok(());
+        }
+        let position = position.clone();
+        let notices = take(&mut self.batch.notices);
+        let failures = take(&mut self.batch.failures);
+        self.batch.entries = 0;
+        self.batch.reported = self.batch.last;
+        self.outlet.send(Heard::Progress { failures, position })?;
+        for Notice { unit, messages } in notices {
+            self.outlet.send(Heard::Suppressed { unit, messages })?;
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self) -> Result<Wake, Halt> {
+        let pause = self.pace.pause();
+        self.outlet.beat();
+        if pause.is_none() {
+            self.outlet.rest(Rest::Begins);
+        }
+        let wake = self.source.wait(pause);
+        if pause.is_none() {
+            self.outlet.rest(Rest::Ends);
+        }
+        Ok(wake?)
+    }
+
+    /// Forgets what has no place yet and so will be read again, tells of the trouble once, and waits
+    /// before the next try. The place is not asked for: after an error libsystemd may stand at an
+    /// entry that it has not given out.
+    fn recover(&mut self, error: &JournalError) -> Result<(), Hangup> {
+        if self.batch.is_unsettled {
+            self.batch.clear();
+        }
+        self.close();
+        if self.health.is_stuck(error) {
+            // The same entry again and again: leave it, and what else bears its time, behind.
+            self.place = Start::Since(self.batch.last.plus(Span::from_usec(1)));
+        }
+        let (is_news, pause) = self.health.failed(error);
+        if is_news {
+            self.outlet.send(Heard::Trouble(describe(error)))?;
+        }
+        self.outlet.rest(Rest::Begins);
+        // With nothing open only the waker can end this early; if even that fails the next try comes
+        // sooner, and the pauses have been growing.
+        let _ = self.source.wait(Some(pause));
+        self.outlet.rest(Rest::Ends);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.source.close();
+        self.is_open = false;
+    }
+}
+
+/// What has been read and not yet reported.
+#[derive(Debug, Default)]
+struct Batch {
+    failures: Vec<Failure>,
+    notices: Vec<Notice>,
+    entries: usize,
+    last: Timestamp,
+    /// `last` has no cursor yet.
+    is_unsettled: bool,
+    /// The time of the last position that was reported.
+    reported: Timestamp,
+}
+
+impl Batch {
+    fn count(&mut self, time: Timestamp) {
+        self.entries = self.entries.saturating_add(1);
+        self.last = time;
+        self.is_unsettled = true;
+    }
+
+    fn is_full(&self) -> bool {
+        self.failures.len() >= FAILURES || self.notices.len() >= FAILURES
+    }
+
+    /// Chatter without failures is reported now and then, only to move the position on.
+    fn is_worth_telling(&self) -> bool {
+        !self.failures.is_empty()
+            || !self.notices.is_empty()
+            || self.entries >= CHATTER
+            || self.last.since(self.reported) >= CHATTER_TIME
+    }
+
+    fn clear(&mut self) {
+        self.failures.clear();
+        self.notices.clear();
+        self.entries = 0;
+        self.is_unsettled = false;
+    }
+}
+
+/// How soon to look again. journald wakes its readers up to 250 ms late; under attack that is too long.
+#[derive(Debug, Default)]
+struct Pace {
+    looks: u32,
+    every: Duration,
+}
+
+impl Pace {
+    fn matched(&mut self, is_failure: bool) {
+        let (every, looks) = match is_failure {
+            true => ATTACKED,
+            false => BUSY,
+        };
+        if is_failure || self.looks < looks {
+            (self.every, self.looks) = (every, looks);
+        }
+    }
+
+    fn pause(&mut self) -> Option<Duration> {
+        self.looks = self.looks.checked_sub(1)?;
+        Some(self.every)
+    }
+}
+
+/// What has gone wrong lately.
+#[derive(Debug, Default)]
+struct Health {
+    told: HashSet<Discriminant<JournalError>>,
+    failures: u32,
+    /// Failures since the last entry.
+    barren: u32,
+    drains: u32,
+}
+
+impl Health {
+    /// Whether this kind is new, and how long to wait: twice as long each time, up to half a minute.
+    fn failed(&mut self, error: &JournalError) -> (bool, Duration) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
+        self.failures = self.failures.saturating_add(1);
+        self.barren = self.barren.saturating_add(1);
+        self.drains = 0;
+        (self.told.insert(discriminant(error)), pause)
+    }
+
+    /// Whether every entry should be settled by itself, so that the place comes up to the bad one.
+    fn is_shaky(&self) -> bool {
+        self.failures > 0
+    }
+
+    fn is_stuck(&mut self, error: &JournalError) -> bool {
+        let stuck = matches!(error, JournalError::Read(_)) && self.barren >= STUCK_AFTER;
+        if stuck {
+            self.barren = 0;
+        }
+        stuck
+    }
+
+    /// Reading came to the end of the log. Often enough in a row, all is well again.
+    fn drained(&mut self) {
+        self.drains = self.drains.saturating_add(1);
+        if self.drains >= WELL_AFTER && self.failures > 0 {
+            *self = Self::default();
+        }
+    }
+}
+
+enum Drained {
+    Wholly,
+    Partly,
+}
+
+/// Why a turn broke off.
+enum Halt {
+    Hangup(Hangup),
+    Journal(JournalError),
+}
+
+impl From<Hangup> for Halt {
+    fn from(hangup: Hangup) -> Self {
+        Self::Hangup(hangup)
+    }
+}
+
+impl From<JournalError> for Halt {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+fn compile(filters: FilterSet) -> (Selector, Vec<(JailName, Filter)>) {
+    let selector = Selector::new(filters.iter().map(|(_, matches, _)| matches));
+    let jails = filters.into_iter().map(|(jail, _, filter)| (jail, filter));
+    (selector, jails.collect())
+}
+
+fn describe(error: &JournalError) -> String {
+    let cause = error
+        .source()
+        .map_or_else(String::new, |c| format!(": {c}"));
+    format!("{error}{cause}, trying again from the last entry read")
+}
+
+/// The most entries between two looks at what the daemon wants.
+pub const TURN: usize = 4096;
+const FAILURES: usize = 256;
+const CHATTER: usize = 1024;
+const CHATTER_TIME: Span = Span::from_secs(5);
+/// libsystemd keeps every file it has looked into mapped until it is closed.
+const REOPEN_AFTER: usize = 65_536;
+/// 15 s.
+const ATTACKED: (Duration, u32) = (Duration::from_millis(4), 3750);
+/// 2 s.
+const BUSY: (Duration, u32) = (Duration::from_millis(10), 200);
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
+const STUCK_AFTER: u32 = 8;
+const WELL_AFTER: u32 = 16;

@@ -1,0 +1,189 @@
+//! The journal as a [`LogSource`]: finding the place, going on from it, sleeping until there is more.
+//!
+//! Comes in: a [`Start`] and the terms. Goes out: entries in journal order, each once. It must never skip
+//! an entry that is new: the place is always found by cursor, because seeking by the tail loses entries
+//! when a term has never matched before, and seeking by time loses them when the clock steps.
+
+use std::ffi::CString;
+use std::io;
+use std::time::Duration;
+
+use crate::engine::record::Cursor;
+use crate::engine::time::Timestamp;
+use crate::journal::matches::{Selector, Terms};
+use crate::journal::sd_journal::{Journal, Waker, poll};
+use crate::journal::{JournalError, LogSource, Start, Wake};
+
+/// Which journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The system's own.
+    System,
+    /// The files in one directory, of another host or a test.
+    Directory(CString),
+}
+
+/// One journal, open or not. Stays on the thread that made it.
+pub struct LiveJournal {
+    origin: Origin,
+    waker: Waker,
+    journal: Option<Journal>,
+    /// This entry has been read before; leave it out when it comes first.
+    skip: Option<String>,
+}
+
+impl LiveJournal {
+    /// Opens nothing yet. `waker` wakes [`LogSource::wait`].
+    #[must_use]
+    pub fn new(origin: Origin, waker: Waker) -> Self {
+        Self {
+            origin,
+            waker,
+            journal: None,
+            skip: None,
+        }
+    }
+
+    fn journal(&mut self) -> io::Result<&mut Journal> {
+        self.journal
+            .as_mut()
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOTCONN))
+    }
+
+    fn advance(&mut self) -> io::Result<bool> {
+        let skip = self.skip.take();
+        let journal = self.journal()?;
+        if !journal.forward()? {
+            self.skip = skip;
+            return Ok(false);
+        }
+        match skip {
+            Some(cursor) if journal.is_at(&cursor)? => journal.forward(),
+            _ => Ok(true),
+        }
+    }
+}
+
+impl LogSource for LiveJournal {
+    fn open(&mut self, start: &Start, terms: &Terms) -> Result<(), JournalError> {
+        self.close();
+        let mut journal = match &self.origin {
+            Origin::System => Journal::system(),
+            Origin::Directory(path) => Journal::directory(path),
+        }
+        .map_err(JournalError::Open)?;
+        let place = anchor(&mut journal, start).map_err(JournalError::Open)?;
+        // A new match resets the place, so they come first.
+        select(&mut journal, terms)?;
+        self.skip = match place {
+            Anchor::Head => journal.seek_head().map(|()| None),
+            Anchor::At(cursor) => journal.seek_cursor(&cursor).map(|()| None),
+            Anchor::After(cursor) => journal.seek_cursor(&cursor).map(|()| Some(cursor)),
+        }
+        .map_err(JournalError::Open)?;
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    fn next(&mut self, selector: &mut Selector) -> Result<Option<Timestamp>, JournalError> {
+        if !self.advance().map_err(JournalError::Read)? {
+            return Ok(None);
+        }
+        let journal = self.journal().map_err(JournalError::Read)?;
+        selector.begin();
+        journal.restart_fields();
+        // A field that cannot be decoded ends the entry: what was seen of it is judged as it is.
+        while let Ok(Some(field)) = journal.next_field() {
+            let done = selector.take(field.name(), field.value().unwrap_or_default());
+            if done.is_break() {
+                break;
+            }
+        }
+        let usec = journal.realtime().map_err(JournalError::Read)?;
+        Ok(Some(Timestamp::from_usec(usec)))
+    }
+
+    fn cursor(&mut self) -> Result<Cursor, JournalError> {
+        let cursor = self.journal().and_then(|j| j.cursor());
+        Ok(Cursor(cursor.map_err(JournalError::Read)?.into()))
+    }
+
+    fn wait(&mut self, pause: Option<Duration>) -> Result<Wake, JournalError> {
+        let blind = self.journal.as_ref().is_some_and(|j| !j.is_reliable());
+        let pause = match pause {
+            None if blind => Some(BLIND_PAUSE),
+            pause => pause,
+        };
+        let changed =
+            poll(self.journal.as_ref(), &self.waker, pause).map_err(JournalError::Watch)?;
+        if !changed && !blind {
+            return Ok(Wake::Look);
+        }
+        let Some(journal) = &mut self.journal else {
+            return Ok(Wake::Look);
+        };
+        match journal.process().map_err(JournalError::Watch)? {
+            true => Ok(Wake::Reopen),
+            false => Ok(Wake::Look),
+        }
+    }
+
+    fn close(&mut self) {
+        self.journal = None;
+        self.skip = None;
+    }
+}
+
+/// Where to seek once the matches are set.
+enum Anchor {
+    Head,
+    At(String),
+    After(String),
+}
+
+/// Turns a start into a place, without matches, so that neither what comes in meanwhile nor a later
+/// step of the clock can shift it.
+fn anchor(journal: &mut Journal, start: &Start) -> io::Result<Anchor> {
+    let since = match start {
+        Start::After(position) => {
+            let cursor = position.cursor.0.to_string();
+            match journal.seek_cursor(&cursor) {
+                Ok(()) => return Ok(Anchor::After(cursor)),
+                // Not a cursor at all: a store of another version, or damaged.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => position.time,
+                Err(error) => return Err(error),
+            }
+        }
+        Start::Since(time) => *time,
+    };
+    journal.seek_realtime(since.usec())?;
+    if journal.forward()? {
+        return Ok(Anchor::At(journal.cursor()?));
+    }
+    journal.seek_tail()?;
+    match journal.back()? {
+        true => Ok(Anchor::After(journal.cursor()?)),
+        false => Ok(Anchor::Head),
+    }
+}
+
+fn select(journal: &mut Journal, terms: &Terms) -> Result<(), JournalError> {
+    for (index, group) in terms.iter().enumerate() {
+        if index > 0 {
+            journal.add_or().map_err(JournalError::Open)?;
+        }
+        for (field, value) in group {
+            journal
+                .add_match(field, value)
+                .map_err(|source| JournalError::Select {
+                    field: field.clone(),
+                    value: value.clone(),
+                    source,
+                })?;
+        }
+    }
+    Ok(())
+}
+
+/// What libsystemd itself uses where inotify does not work.
+const BLIND_PAUSE: Duration = Duration::from_secs(2);
