@@ -265,8 +265,8 @@ impl File {
                 tune(&connection).map_err(error)?;
                 schema::migrate(&mut connection, version).map_err(error)?;
                 // Tables of our name but another make are damage too.
-                let misfit = |source: rusqlite::Error| match source.sqlite_error_code() {
-                    Some(ErrorCode::Unknown) => StoreError::Corrupt {
+                let misfit = |source: rusqlite::Error| match source {
+                    _ if is_misfit(&source) => StoreError::Corrupt {
                         path: path.to_owned(),
                         source: Some(source),
                     },
@@ -472,6 +472,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn is_intact(connection: &Connection) -> rusqlite::Result<bool> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok(verdict == "ok")
+}
+
+/// Whether a statement does not fit the tables.
+fn is_misfit(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// Chooses WAL and bounds it.
