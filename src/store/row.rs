@@ -1,0 +1,250 @@
+//! Rows to engine types and back. Comes in: rows, which anything may have written. Goes out: values
+//! that keep every promise of their types. A row that cannot is counted and left out, never fatal.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row};
+
+use crate::engine::address::Offender;
+use crate::engine::effect::{JailRecord, Remembered};
+use crate::engine::jail::window::{Entry, Window};
+use crate::engine::ledger::ban::{Ban, History, Origin};
+use crate::engine::record::{Cursor, Position};
+use crate::engine::settings::{JailName, JailRules, Ports, Protocol};
+use crate::engine::time::Timestamp;
+
+/// Reads everything, ordered by jail and address, and how many rows made no sense.
+pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
+    let mut loader = Loader {
+        connection,
+        jails: BTreeMap::new(),
+        skipped: 0,
+    };
+    let jails = loader.rows("SELECT * FROM jail ORDER BY name", |_, row| jail(row))?;
+    let mut remembered = Remembered::default();
+    for (id, name, record) in jails {
+        loader.jails.insert(id, name.clone());
+        remembered.jails.extend(record.map(|record| (name, record)));
+    }
+    remembered.bans = loader.rows("SELECT * FROM ban", ban)?;
+    remembered.windows = loader.rows("SELECT * FROM failing", window)?;
+    remembered.histories = loader.rows("SELECT * FROM history", history)?;
+    remembered.position = loader
+        .rows("SELECT * FROM position", |_, row| position(row))?
+        .pop();
+    Ok((remembered, loader.skipped))
+}
+
+/// A window as a blob: per failure, oldest first, its time (8 bytes, little endian), then 0, or 1 and
+/// the connection that it was counted in advance of (4 bytes, little endian).
+#[must_use]
+pub fn from_window(window: &Window) -> Vec<u8> {
+    let mut blob = Vec::with_capacity(window.0.len() * 13);
+    for entry in &window.0 {
+        blob.extend(entry.time.usec().to_le_bytes());
+        blob.push(u8::from(entry.advance_of.is_some()));
+        blob.extend(entry.advance_of.map(u32::to_le_bytes).iter().flatten());
+    }
+    blob
+}
+
+/// The window in such a blob; `None` if it is none.
+#[must_use]
+pub fn to_window(mut blob: &[u8]) -> Option<Window> {
+    let mut window = Window::default();
+    while !blob.is_empty() {
+        let (time, rest) = blob.split_first_chunk()?;
+        let (advance_of, rest) = match rest.split_first()? {
+            (0, rest) => (None, rest),
+            (1, rest) => {
+                let (connection, rest) = rest.split_first_chunk()?;
+                (Some(u32::from_le_bytes(*connection)), rest)
+            }
+            _ => return None,
+        };
+        let time = Timestamp::from_usec(u64::from_le_bytes(*time));
+        window.0.push(Entry { time, advance_of });
+        blob = rest;
+    }
+    Some(window)
+}
+
+/// The word for a protocol.
+#[must_use]
+pub fn from_protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::All => "all",
+    }
+}
+
+struct Loader<'a> {
+    connection: &'a Connection,
+    jails: BTreeMap<i64, JailName>,
+    skipped: usize,
+}
+
+impl Loader<'_> {
+    /// The rows of `query` that `read` makes sense of. An error of its own means it does not: what is
+    /// wrong with the file shows in the step to the row.
+    fn rows<T>(
+        &mut self,
+        query: &str,
+        read: impl Fn(&Self, &Row<'_>) -> rusqlite::Result<Option<T>>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut statement = self.connection.prepare(query)?;
+        let mut rows = statement.query([])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            match read(self, row) {
+                Ok(Some(value)) => values.push(value),
+                Ok(None) | Err(_) => self.skipped += 1,
+            }
+        }
+        Ok(values)
+    }
+
+    /// Whose row this is.
+    fn key(&self, row: &Row<'_>) -> rusqlite::Result<Option<(JailName, Offender)>> {
+        let Some(jail) = self.jails.get(&row.get("jail")?) else {
+            return Ok(None);
+        };
+        let text = row.get_ref("offender")?.as_str()?;
+        // Another spelling would be a second row of the same offender, which no unban removes.
+        let canonical = |offender: &Offender| offender.to_string() == text;
+        let offender = text.parse().ok().filter(canonical);
+        Ok(offender.map(|offender| (jail.clone(), offender)))
+    }
+}
+
+fn jail(row: &Row<'_>) -> rusqlite::Result<Option<(i64, JailName, Option<JailRecord>)>> {
+    let Some(name) = JailName::new(row.get_ref("name")?.as_str()?) else {
+        return Ok(None);
+    };
+    // A jail without a record that makes sense is still the jail of its bans.
+    let record = jail_record(row).ok().flatten();
+    Ok(Some((row.get("id")?, name, record)))
+}
+
+fn jail_record(row: &Row<'_>) -> rusqlite::Result<Option<JailRecord>> {
+    let protocol = match row.get_ref("protocol")?.as_str()? {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "all" => Protocol::All,
+        _ => return Ok(None),
+    };
+    let Some(ports) = to_ports(row.get_ref("ports")?.as_str()?) else {
+        return Ok(None);
+    };
+    Ok(Some(JailRecord {
+        rules: JailRules { protocol, ports },
+        bans_total: row.get::<_, i64>("bans_total")?.cast_unsigned(),
+        failures_total: row.get::<_, i64>("failures_total")?.cast_unsigned(),
+    }))
+}
+
+fn ban(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Ban>> {
+    let Some((jail, offender)) = loader.key(row)? else {
+        return Ok(None);
+    };
+    let origin = match row.get_ref("origin")?.as_str()? {
+        "jail" => Origin::Jail,
+        "manual" => Origin::Manual,
+        _ => return Ok(None),
+    };
+    Ok(Some(Ban {
+        jail,
+        offender,
+        since: timestamp(row.get("since")?),
+        until: row.get::<_, Option<i64>>("until")?.map(timestamp),
+        failures: row.get("failures")?,
+        earlier: row.get("earlier")?,
+        origin,
+    }))
+}
+
+fn window(
+    loader: &Loader<'_>,
+    row: &Row<'_>,
+) -> rusqlite::Result<Option<(JailName, Offender, Window)>> {
+    let window = to_window(row.get_ref("entries")?.as_blob()?);
+    Ok(loader
+        .key(row)?
+        .zip(window)
+        .map(|((jail, offender), window)| (jail, offender, window)))
+}
+
+fn history(
+    loader: &Loader<'_>,
+    row: &Row<'_>,
+) -> rusqlite::Result<Option<(JailName, Offender, History)>> {
+    let history = History {
+        bans: row.get("bans")?,
+        last: timestamp(row.get("last")?),
+    };
+    Ok(loader
+        .key(row)?
+        .map(|(jail, offender)| (jail, offender, history)))
+}
+
+fn position(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
+    let cursor = Cursor(row.get_ref("cursor")?.as_str()?.into());
+    Ok(Some(Position {
+        cursor,
+        time: timestamp(row.get("time")?),
+    }))
+}
+
+fn timestamp(usec: i64) -> Timestamp {
+    Timestamp::from_usec(usec.cast_unsigned())
+}
+
+/// Ports as they print; `None` unless they are sorted and disjoint.
+fn to_ports(text: &str) -> Option<Ports> {
+    if text == "all" {
+        return Some(Ports::All);
+    }
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        let behind = ranges.last().is_none_or(|(_, before)| *before < first);
+        if first > last || !behind {
+            return None;
+        }
+        ranges.push((first, last));
+    }
+    Some(Ports::Ranges(ranges))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_as_they_print_or_not_at_all() {
+        for good in ["all", "22", "80,443", "6000-6010", "0-1,3-65535"] {
+            assert_eq!(to_ports(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "", "ALL", "22,", "443,80", "10-9", "1-5,5", "65536", "-1", "a",
+        ] {
+            assert_eq!(to_ports(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_torn_window_is_none() {
+        let entry = Entry {
+            time: Timestamp::from_usec(7),
+            advance_of: Some(9),
+        };
+        let blob = from_window(&Window(vec![entry]));
+
+        assert_eq!(to_window(&blob), Some(Window(vec![entry])));
+        for length in 1..blob.len() {
+            assert_eq!(to_window(&blob[..length]), None, "{length}");
+        }
+    }
+}
