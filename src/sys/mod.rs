@@ -1,1 +1,3 @@
 //! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.
+
+pub mod memfd;
