@@ -67,6 +67,7 @@ equal() { # ACTUAL EXPECTED WHAT
 ssh_as() {
   local from=$1 to=$2
   shift 2
+  # shellcheck disable=SC2016 # expanded when ssh runs it
   printf '#!/bin/sh\necho "$PASSWORD"\n' >"$work/askpass"
   chmod +x "$work/askpass"
   PASSWORD=${PASSWORD:-wrong} SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force attacker \
@@ -185,12 +186,21 @@ start_service() {
 
 # --- Running --------------------------------------------------------------------------------------
 
+# With KEEP=1 the host stays up for a look around.
+put_away() {
+  rm -rf "$work"
+  if [ -n "${KEEP:-}" ]; then
+    echo "# kept; HOST=$HOST $here/host in CMD..., and at last: HOST=$HOST $here/host down"
+  else
+    host down || true
+  fi
+}
+
 finish() {
   local status=$?
   # Whoever reads this line knows that no test was left out.
   [ "$status" -eq 0 ] || echo "not ok - $SUITE $test: ended with status $status"
-  [ -n "${KEEP:-}" ] && echo "# kept: HOST=$HOST $here/host in ..." || "$here/host" down || true
-  rm -rf "$work"
+  put_away
   exit "$status"
 }
 
@@ -246,7 +256,6 @@ run_testcases() {
     done
   fi
   trap - EXIT
-  [ -n "${KEEP:-}" ] && echo "# kept: HOST=$HOST $here/host in ..." || host down
-  rm -rf "$work"
+  put_away
   [ "$failed" -eq 0 ] || exit 1
 }
