@@ -71,7 +71,6 @@ testcase_07_a_corrupt_state_file_is_set_aside() {
   for file in $(inside sh -c 'ls /var/lib/banishd'); do
     case $file in *-wal | *-shm) inside rm "/var/lib/banishd/$file" ;; esac
   done
-  # shellcheck disable=SC2016 # expanded in the host
   inside sh -c 'for f in /var/lib/banishd/*; do head -c 20000 /dev/urandom >"$f"; done'
   inside systemctl start banishd.service
   active
@@ -81,7 +80,6 @@ testcase_07_a_corrupt_state_file_is_set_aside() {
 
 testcase_08_an_unreadable_state_directory_does_not_stop_the_bans() {
   inside systemctl stop banishd.service
-  # shellcheck disable=SC2016 # expanded in the host
   inside sh -c 'for f in /var/lib/banishd/*; do chown root:root "$f"; chmod 000 "$f"; done'
   inside systemctl start banishd.service
   active

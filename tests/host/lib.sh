@@ -67,7 +67,6 @@ equal() { # ACTUAL EXPECTED WHAT
 ssh_as() {
   local from=$1 to=$2
   shift 2
-  # shellcheck disable=SC2016 # expanded when ssh runs it
   printf '#!/bin/sh\necho "$PASSWORD"\n' >"$work/askpass"
   chmod +x "$work/askpass"
   PASSWORD=${PASSWORD:-wrong} SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force attacker \
