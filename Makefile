@@ -78,6 +78,7 @@ install: ## install what `make build` built (DESTDIR=, PREFIX=/usr)
 	install -D -m 644 -t $(DATADIR)/dbus-1/interfaces dbus/*.xml
 	install -D -m 644 dbus/org.banishd.Banish1.policy $(DATADIR)/polkit-1/actions/org.banishd.Banish1.policy
 	set -e; for page in man/*.[1-9]; do install -D -m 644 -t $(DATADIR)/man/man$${page##*.} "$$page"; done
+	ln -sf banishd.service.8 $(DATADIR)/man/man8/banishd.8
 	install -D -m 644 -t $(DATADIR)/doc/banishd README.md docs/*.md LICENSE-APACHE LICENSE-MIT
 	install -d $(DESTDIR)$(SYSCONFDIR)/banishd/jail.d $(DESTDIR)$(SYSCONFDIR)/banishd/filter.d
 
@@ -90,6 +91,7 @@ uninstall: ## remove what `make install` installed; configuration and state stay
 	rm -f $(addprefix $(DATADIR)/dbus-1/interfaces/,$(notdir $(wildcard dbus/*.xml)))
 	rm -f $(DATADIR)/polkit-1/actions/org.banishd.Banish1.policy
 	set -e; for page in man/*.[1-9]; do rm -f $(DATADIR)/man/man$${page##*.}/$${page##*/}; done
+	rm -f $(DATADIR)/man/man8/banishd.8
 
 clean: ## remove everything that was built, disposable hosts included
 	$(SUDO) tests/host/host sweep
