@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A user of the host who is nobody special gets nobody banned and learns no address.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+as_tester() { inside runuser -u tester -- "$@"; }
+
+forge() { # FAILURES-MESSAGE: in every way a user can
+  local message=$1
+  inside install -m 755 /usr/bin/logger /home/tester/sshd
+  for _ in 1 2 3 4; do
+    as_tester /home/tester/sshd -t sshd -p auth.info "$message"
+    as_tester systemd-cat -t sshd echo "$message"
+    as_tester /home/tester/sshd --journald <<END
+MESSAGE=$message
+SYSLOG_IDENTIFIER=sshd
+_SYSTEMD_UNIT=ssh.service
+_COMM=sshd
+_UID=0
+UNIT=ssh.service
+END
+  done
+}
+
+testcase_1_forged_failures_ban_nobody() {
+  forge 'Failed password for root from 198.18.66.1 port 4242 ssh2'
+  equal "$(inside journalctl -q -b -o cat _UID=1000 -g 198.18.66.1 | wc -l)" 12 "forged messages in the journal"
+  never 3 banned 198.18.66.1
+  # The same message from where it counts does ban.
+  fail_in_log 3 198.18.66.2
+  eventually 5 banned 198.18.66.2
+}
+
+testcase_2_a_user_can_neither_ban_nor_unban_nor_reload() {
+  refused as_tester busctl call "${BUS[@]}" Ban ss sshd 198.18.66.3
+  contains "$(cat "$work/refused")" 'denied|[Aa]uthenti|[Aa]uthoriz'
+  not_banned 198.18.66.3
+  refused as_tester busctl call "${BUS[@]}" Unban ss sshd 198.18.66.2
+  refused as_tester busctl call "${BUS[@]}" UnbanAddress s 198.18.66.2
+  refused as_tester busctl call "${BUS[@]}" UnbanAll s ''
+  banned 198.18.66.2
+  refused as_tester busctl call "${BUS[@]}" StopJail s sshd
+  refused as_tester busctl call "${BUS[@]}" Reload
+  refused as_tester busctl call "${JAIL[@]}" Ban s 198.18.66.3
+  refused as_tester busctl call "${JAIL[@]}" Stop
+  refused as_tester banishctl unban 198.18.66.2
+  contains "$(cat "$work/refused")" 'denied|[Aa]uthenti|[Aa]uthoriz|not allowed|privilege'
+  banned 198.18.66.2
+}
+
+testcase_3_a_user_learns_no_address_by_asking() {
+  refused as_tester busctl call "${BUS[@]}" ListBans ssu '' '' 0
+  refused as_tester busctl call "${BUS[@]}" LookupAddress s 198.18.66.2
+  refused as_tester busctl call "${BUS[@]}" DumpBansByFileDescriptor s ''
+  refused as_tester busctl call "${JAIL[@]}" ListIgnored
+  if as_tester busctl call org.banishd.Banish1 /org/banishd/Banish1 org.freedesktop.DBus.Properties \
+    GetAll s org.banishd.Banish1.Manager | grep 198.18; then
+    fail "an address in a property"
+  fi
+  refused as_tester sh -c 'ls /var/lib/banishd'
+  refused as_tester nft list table inet banishd
+}
+
+testcase_4_names_states_and_counts_are_for_all() {
+  contains "$(as_tester busctl call "${BUS[@]}" ListJails)" sshd
+  contains "$(as_tester busctl get-property "${BUS[@]}" NBans)" 'u [0-9]+'
+}
+
+# listen USER: what that user hears on the bus while somebody is banned and unbanned.
+listen() {
+  local user=$1 address=$2 listener
+  HOST_TIMEOUT=8 inside runuser -u "$user" -- dbus-monitor --system "sender='org.banishd.Banish1'" \
+    >"$work/heard" 2>/dev/null &
+  listener=$!
+  sleep 2
+  call Ban ss sshd "$address"
+  call Unban ss sshd "$address"
+  wait $listener || true
+}
+
+testcase_5_signals_with_addresses_reach_only_readers_of_the_journal() {
+  listen tester 198.18.66.10
+  if grep 198.18.66.10 "$work/heard"; then fail "tester heard an address"; return 1; fi
+  inside usermod -aG adm tester
+  listen tester 198.18.66.11
+  inside gpasswd -d tester adm
+  contains "$(cat "$work/heard")" BanNew
+  contains "$(cat "$work/heard")" 198.18.66.11
+}
+
+testcase_6_a_user_cannot_take_the_name_or_the_socket() {
+  refused as_tester busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus \
+    RequestName su org.banishd.Banish1 0
+}
+
+run_testcases
