@@ -1,7 +1,42 @@
-//! WIRES: the loop that carries inputs to the engine and effects to the edges.
+//! WIRES: carries inputs to the engine and its effects to the edges.
+//!
+//! Comes in: a command line, a configuration, a world. Goes out: an exit code. It decides nothing
+//! that the engine could decide, and it is the one place that logs what edges return.
+
+mod answer;
+pub mod args;
+pub mod clock;
+pub mod logging;
+pub mod notify;
+mod reload;
+pub mod report;
+pub mod run;
+pub mod start;
+
+use std::process::ExitCode;
+
+use crate::daemon::args::Args;
 
 /// Runs the daemon until it is told to stop.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let log = logging::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ending = match runtime {
+        Ok(runtime) => runtime.block_on(start::start(args, log)),
+        Err(error) => Err(start::StartError::Runtime(error)),
+    };
+    match ending {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = logging::chain(&error), "cannot go on");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Comes in: [`Change`]s from the engine, in batches. Goes out: done or why not. It never decides who
 //! is banned, never keeps a ban alive past its end, and never touches what is not banishd's.
 
+pub mod any;
 pub mod memory;
 pub mod nftables;
 

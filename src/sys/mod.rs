@@ -1,4 +1,8 @@
 //! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.
 
+pub mod clock;
+pub mod kept;
 pub mod memfd;
 pub mod netlink;
+pub mod timerfd;
+pub mod user;

@@ -1,0 +1,98 @@
+//! Requests of the bus: commands go to the engine and are answered by its effect, questions are
+//! answered at once.
+
+use crate::daemon::clock;
+use crate::daemon::run::Daemon;
+use crate::dbus::link::{ManagerView, Request};
+use crate::engine::address::Offender;
+use crate::engine::command::RequestId;
+use crate::engine::ledger::ban::Ban;
+use crate::engine::settings::JailName;
+use crate::firewall::FirewallBackend;
+use crate::journal::reader::Reader;
+
+impl Daemon {
+    /// Does what is asked. Whoever asked may have left; then the answer goes nowhere.
+    pub(super) async fn answer(&mut self, reader: &Reader, request: Request) {
+        match request {
+            Request::Command(command, reply) => {
+                self.last_request += 1;
+                let id = RequestId(self.last_request);
+                self.asked.insert(id, reply);
+                self.engine.handle_command(clock::now(), id, command);
+            }
+            Request::Reload(reply) => self.begin_reload(reader, Some(reply)),
+            Request::Jails(reply) => drop(reply.send(self.engine.jails().collect())),
+            Request::Jail(name, reply) => {
+                let shown = self
+                    .engine
+                    .jail(&name)
+                    .map(|(view, jail)| (view, jail.settings.clone()));
+                let _ = reply.send(shown);
+            }
+            Request::Bans {
+                jail,
+                after,
+                max,
+                reply,
+            } => {
+                let _ = reply.send(self.bans(jail.as_ref(), after.as_ref(), max));
+            }
+            Request::Lookup(offender, reply) => {
+                let related = |ban: &&Ban| {
+                    ban.offender.contains(&offender) || offender.contains(&ban.offender)
+                };
+                let bans = self.engine.ledger().after(None).filter(related);
+                let _ = reply.send(bans.cloned().collect());
+            }
+            Request::Manager(reply) => drop(reply.send(self.manager())),
+            Request::Dropped(jail, reply) => {
+                let counts = self.edges.firewall.dropped().await.unwrap_or_default();
+                let count = counts.into_iter().find(|(name, _)| *name == jail);
+                let _ = reply.send(count.map_or(0, |(_, packets)| packets));
+            }
+        }
+    }
+
+    fn bans(
+        &self,
+        jail: Option<&JailName>,
+        after: Option<&(JailName, Offender)>,
+        max: usize,
+    ) -> Vec<Ban> {
+        let ledger = self.engine.ledger();
+        match jail {
+            None => ledger.after(after).take(max).cloned().collect(),
+            Some(jail) => {
+                let behind = |ban: &&Ban| {
+                    after.is_none_or(|(name, offender)| {
+                        (&ban.jail, &ban.offender) > (name, offender)
+                    })
+                };
+                ledger
+                    .of_jail(jail)
+                    .filter(behind)
+                    .take(max)
+                    .cloned()
+                    .collect()
+            }
+        }
+    }
+
+    fn manager(&self) -> ManagerView {
+        let position = self.engine.position();
+        let count = self.engine.ledger().len();
+        ManagerView {
+            state: self.state().to_owned(),
+            troubles: self.troubles(),
+            backend: self.edges.firewall.name().to_owned(),
+            bans: u32::try_from(count).unwrap_or(u32::MAX),
+            bans_total: self.engine.jails().map(|jail| jail.bans_total).sum(),
+            suppressed: self.suppressed,
+            cursor: position
+                .map(|position| position.cursor.0.to_string())
+                .unwrap_or_default(),
+            cursor_usec: position.map_or(0, |position| position.time.usec()),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The loop: one `select!` over everything that can wake the daemon, one match over effects.
+//!
+//! Between two inputs every effect is carried out, in order. The loop never waits for the bus: what
+//! the bus cannot take is replaced by one "read everything anew".
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{error, info, warn};
+
+use crate::config::files::Layout;
+use crate::daemon::args::Args;
+use crate::daemon::logging::chain;
+use crate::daemon::reload::Reload;
+use crate::daemon::report::report;
+use crate::daemon::start::StartError;
+use crate::daemon::{clock, notify};
+use crate::dbus::link::{LoopEnd, News};
+use crate::engine::Engine;
+use crate::engine::command::{Refusal, Reply, RequestId};
+use crate::engine::effect::{Effect, Outcome};
+use crate::engine::protected::Protected;
+use crate::engine::view::JailState;
+use crate::firewall::any::AnyFirewall;
+use crate::firewall::{FirewallBackend, FirewallError};
+use crate::journal::Heard;
+use crate::journal::reader::Reader;
+use crate::store::Store;
+use crate::sys::timerfd::{Alarm, ClockWatch};
+
+/// What the loop drives.
+pub struct Edges {
+    /// What remembers.
+    pub store: Store,
+    /// What blocks.
+    pub firewall: AnyFirewall,
+    /// The bus.
+    pub link: LoopEnd,
+    /// Whom nobody may ban.
+    pub protected: watch::Receiver<Protected>,
+    /// Whose sessions protect; sending has the host looked at anew.
+    pub groups: watch::Sender<Vec<String>>,
+    /// Where the configuration is.
+    pub layout: Layout,
+    /// How the daemon was started.
+    pub args: Args,
+}
+
+/// The engine and its edges.
+pub struct Daemon {
+    pub(super) engine: Engine,
+    pub(super) edges: Edges,
+    pub(super) asked: BTreeMap<RequestId, oneshot::Sender<Result<Reply, Refusal>>>,
+    pub(super) last_request: u64,
+    pub(super) reload: Reload,
+    pub(super) suppressed: u64,
+    alarm: Alarm,
+    clock_watch: ClockWatch,
+    signals: Signals,
+    /// Troubles that last: sentences.
+    notes: Vec<String>,
+    journal_trouble: Option<String>,
+    caught_up: bool,
+    stopping: bool,
+    told_state: &'static str,
+    news_lost: bool,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Daemon {
+    /// A daemon that has done nothing yet.
+    ///
+    /// # Errors
+    /// The kernel gives no timer or signal handler.
+    pub fn new(engine: Engine, edges: Edges) -> Result<Self, StartError> {
+        let timers = || -> io::Result<(Alarm, ClockWatch, Signals)> {
+            let signals = Signals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                hangup: signal(SignalKind::hangup())?,
+            };
+            Ok((Alarm::new()?, ClockWatch::new()?, signals))
+        };
+        let (alarm, clock_watch, signals) = timers().map_err(StartError::Timers)?;
+        Ok(Self {
+            engine,
+            edges,
+            asked: BTreeMap::new(),
+            last_request: 0,
+            reload: Reload::default(),
+            suppressed: 0,
+            alarm,
+            clock_watch,
+            signals,
+            notes: Vec::new(),
+            journal_trouble: None,
+            caught_up: false,
+            stopping: false,
+            told_state: "",
+            news_lost: false,
+        })
+    }
+
+    /// Remembers a trouble that lasts as long as the daemon.
+    pub fn note(&mut self, trouble: Option<String>) {
+        self.notes.extend(trouble);
+    }
+
+    /// Waits for the first word on who is protected, at most for `patience`.
+    pub async fn meet_protected(&mut self, patience: Duration) {
+        if !matches!(
+            timeout(patience, self.edges.protected.changed()).await,
+            Ok(Ok(()))
+        ) {
+            warn!(
+                "the host's addresses and sessions are not known yet, reading the journal all the same"
+            );
+        }
+        self.protect().await;
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// The reader ended by itself.
+    pub async fn run(
+        &mut self,
+        reader: &Reader,
+        mut heard: Receiver<Heard>,
+    ) -> Result<(), StartError> {
+        let pace = notify::watchdog_pace().unwrap_or(PACE);
+        let mut watchdog = interval(pace);
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut protected = self.edges.protected.clone();
+        loop {
+            tokio::select! {
+                word = heard.recv() => match word {
+                    Some(word) => {
+                        self.hear(reader, word).await;
+                        for _ in 0..BATCH {
+                            let Ok(word) = heard.try_recv() else { break };
+                            self.hear(reader, word).await;
+                        }
+                    }
+                    None => return Err(StartError::ReaderGone),
+                },
+                Some(request) = self.edges.link.requests.recv() => self.answer(reader, request).await,
+                _ = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
+                _ = self.clock_watch.stepped() => {
+                    self.engine.handle_deadline(clock::now());
+                    self.edges.groups.send_modify(|_| ());
+                }
+                Ok(()) = protected.changed() => self.protect().await,
+                _ = self.signals.hangup.recv() => self.begin_reload(reader, None),
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
+                _ = watchdog.tick() => self.look_after(reader).await,
+            }
+            self.drain().await;
+        }
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Carries out every effect there is.
+    pub async fn drain(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            if let Some(outcome) = self.perform(effect).await {
+                self.engine.handle_outcome(outcome);
+            }
+        }
+        let deadline = self.engine.next_deadline().map(|at| at.usec());
+        if let Err(error) = self.alarm.set(deadline) {
+            error!(error = %error, "cannot set the timer; bans end with the next event");
+        }
+        self.tell_state();
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Option<Outcome> {
+        let answer = |result: Result<(), FirewallError>| match result {
+            Ok(()) => Some(Outcome::Done),
+            Err(error) => Some(Outcome::Failed(chain(&error))),
+        };
+        match effect {
+            Effect::Persist(commit) => match self.edges.store.commit(&commit) {
+                Ok(()) => Some(Outcome::Done),
+                Err(error) => Some(Outcome::Failed(chain(&error))),
+            },
+            Effect::Install(jails, changes) => {
+                let result = self.edges.firewall.install(&jails, &changes).await;
+                if let Some(fd) = self.edges.firewall.fresh_socket() {
+                    notify::keep_socket(fd);
+                }
+                answer(result)
+            }
+            Effect::Apply(changes) => answer(self.edges.firewall.apply(&changes).await),
+            Effect::Announce(events) => {
+                report(&events);
+                self.tell(News::Events(events));
+                None
+            }
+            Effect::Reply(id, result) => {
+                if let Some(asked) = self.asked.remove(&id) {
+                    // Whoever asked may have left.
+                    let _ = asked.send(result);
+                }
+                None
+            }
+        }
+    }
+
+    async fn hear(&mut self, reader: &Reader, word: Heard) {
+        let now = clock::now();
+        match word {
+            Heard::Progress { failures, position } => {
+                self.journal_trouble = None;
+                self.engine.handle_failures(now, &failures, position);
+            }
+            Heard::Switched(generation) => self.finish_reload(reader, generation).await,
+            Heard::CaughtUp => {
+                self.caught_up = true;
+                self.engine.handle_caught_up(now);
+            }
+            Heard::Suppressed { unit, messages } => {
+                self.suppressed = self.suppressed.saturating_add(messages);
+                warn!(
+                    unit,
+                    messages,
+                    "journald dropped {messages} messages of {unit} by its rate limit, attacks in them go \
+                     unseen; to lift it: systemctl edit {unit}, [Service] LogRateLimitIntervalSec=0"
+                );
+            }
+            Heard::Trouble(text) => {
+                error!("{text}");
+                self.journal_trouble = Some(text);
+            }
+        }
+    }
+
+    async fn protect(&mut self) {
+        let protected = self.edges.protected.borrow_and_update().clone();
+        self.engine.handle_protected(clock::now(), protected);
+        self.drain().await;
+    }
+
+    /// The regular look at what cannot announce its own end.
+    async fn look_after(&mut self, reader: &Reader) {
+        if reader.is_alive() {
+            notify::watchdog();
+        } else {
+            error!(
+                "the journal's reader hangs; the watchdog ends this process unless it comes back"
+            );
+        }
+        match self.edges.firewall.check().await {
+            Ok(true) => {}
+            Ok(false) => {
+                warn!("the firewall's table was changed by somebody else, making it anew");
+                self.engine.handle_firewall_lost(clock::now());
+            }
+            Err(_) => self.engine.handle_firewall_lost(clock::now()),
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.stopping = true;
+        self.engine.handle_flush(clock::now());
+        self.drain().await;
+        info!("stopped");
+    }
+
+    /// `starting`, `running`, `degraded`, `reloading` or `stopping`.
+    pub(super) fn state(&self) -> &'static str {
+        if self.stopping {
+            "stopping"
+        } else if self.reload.is_running() {
+            "reloading"
+        } else if !self.troubles().is_empty() {
+            "degraded"
+        } else if self.caught_up {
+            "running"
+        } else {
+            "starting"
+        }
+    }
+
+    /// What is wrong, a sentence each.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let failed = self.engine.jails().filter_map(|jail| match jail.state {
+            JailState::Failed(why) => Some(format!("jail '{}' does not run: {why}", jail.name)),
+            _ => None,
+        });
+        let standing = self.notes.iter().chain(&self.journal_trouble).cloned();
+        standing
+            .chain(self.engine.troubles())
+            .chain(failed)
+            .collect()
+    }
+
+    fn tell_state(&mut self) {
+        let state = self.state();
+        if state != self.told_state {
+            self.told_state = state;
+            let jails = self.engine.jails().count();
+            notify::status(&format!("{state}, {jails} jails"));
+            self.tell(News::State(state.to_owned()));
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: News) {
+        let news = if self.news_lost { News::Reset } else { news };
+        self.news_lost = self.edges.link.news.try_send(news).is_err();
+    }
+}
+
+/// Without a watchdog, the regular look is taken this often.
+const PACE: Duration = Duration::from_secs(300);
+
+/// So many words of the reader are heard before their effects are carried out together.
+const BATCH: usize = 64;

@@ -1,0 +1,203 @@
+//! From nothing to the loop, in the order that leaves no gap: configuration and store, the firewall as
+//! remembered, ready, then the protected addresses, and only then the journal.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::files::Layout;
+use crate::config::load;
+use crate::daemon::args::Args;
+use crate::daemon::logging::{LogSwitch, chain};
+use crate::daemon::run::{Daemon, Edges};
+use crate::daemon::{clock, notify};
+use crate::dbus::link::link;
+use crate::dbus::log_control::Log;
+use crate::dbus::service::{self, Bus};
+use crate::engine::Engine;
+use crate::engine::effect::Remembered;
+use crate::engine::protected::Protected;
+use crate::engine::settings::{FirewallChoice, Settings};
+use crate::engine::time::{BanTime, Now, Span};
+use crate::firewall::any::AnyFirewall;
+use crate::host::{self, Places};
+use crate::journal::live::Origin;
+use crate::journal::reader::Reader;
+use crate::journal::{FilterSet, Heard, JournalError, Start};
+use crate::store::Store;
+use crate::sys::user;
+
+/// What keeps the daemon from running at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No event loop.
+    #[error("cannot make an event loop")]
+    Runtime(#[source] io::Error),
+    /// No timer, no signal handler.
+    #[error("cannot set up timers and signals")]
+    Timers(#[source] io::Error),
+    /// No reader.
+    #[error("cannot start to read the journal")]
+    Journal(#[source] JournalError),
+    /// The reader ended by itself.
+    #[error("the journal's reader ended; starting anew")]
+    ReaderGone,
+}
+
+/// Starts everything, runs until told to stop, and stops.
+///
+/// # Errors
+/// What cannot be done without; everything else is a trouble that `State` and the log tell of.
+pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
+    let layout = Layout {
+        admin: args.config_dir.clone(),
+        vendor: args.vendor_dir.clone(),
+        ..Layout::default()
+    };
+    let settings = read_settings(&layout, &args);
+    let (store, remembered, store_trouble) = open_store(&args);
+    let kept = notify::kept_socket();
+    let global = &settings.global;
+    let firewall = AnyFirewall::choose(global.firewall, global.max_bans, clock::boottime, kept);
+
+    let now = clock::now();
+    let start = first_entry(now, &settings, &remembered);
+    let filters = filters(&settings);
+    let (groups, groups_seen) = watch::channel(global.protect_groups.clone());
+    let engine = Engine::new(now, settings, Protected::default(), remembered);
+    let (bus_end, loop_end) = link();
+    let (protected_sender, protected) = watch::channel(Protected::default());
+    let edges = Edges {
+        store,
+        firewall,
+        link: loop_end,
+        protected,
+        groups,
+        layout,
+        args: args.clone(),
+    };
+    let mut daemon = Daemon::new(engine, edges)?;
+    daemon.note(store_trouble);
+    daemon.drain().await;
+
+    let places = Places {
+        bus: args.bus.clone(),
+        ..Places::default()
+    };
+    tokio::spawn(host::watch(places, groups_seen, protected_sender));
+    let bus = args.bus.map_or(Bus::System, Bus::Address);
+    let options = service::Options {
+        bus,
+        own_uid: user::effective(),
+        log: log as Arc<dyn Log>,
+        pause: service::PAUSE,
+    };
+    let service = tokio::spawn(service::run(bus_end, options));
+    notify::ready();
+    daemon.meet_protected(PATIENCE).await;
+    let (reader, heard) = open_journal(args.journal_dir.as_deref(), start, filters)?;
+    let ending = daemon.run(&reader, heard).await;
+    notify::stopping();
+    reader.stop();
+    service.abort();
+    ending
+}
+
+/// Reads the configuration and tells the log what is wrong with it.
+#[must_use]
+pub fn read_settings(layout: &Layout, args: &Args) -> Settings {
+    let (mut settings, diagnostics) = load(layout);
+    diagnostics.iter().for_each(tell);
+    if args.dry_run {
+        settings.global.firewall = FirewallChoice::Memory;
+    }
+    settings
+}
+
+/// Which records go to which filter.
+#[must_use]
+pub fn filters(settings: &Settings) -> FilterSet {
+    let row = |(name, jail): (&_, &crate::engine::settings::JailSettings)| {
+        (
+            Clone::clone(name),
+            jail.matches.clone(),
+            jail.filter.clone(),
+        )
+    };
+    settings.jails.iter().map(row).collect()
+}
+
+fn tell(diagnostic: &Diagnostic) {
+    match diagnostic.level {
+        Level::Error => error!("{diagnostic}"),
+        Level::Warning => warn!("{diagnostic}"),
+        Level::Note => info!("{diagnostic}"),
+    }
+}
+
+/// Opens the store, or goes on without: bans in force matter more than bans remembered.
+fn open_store(args: &Args) -> (Store, Remembered, Option<String>) {
+    if args.dry_run {
+        return (Store::in_memory(), Remembered::default(), None);
+    }
+    match Store::open(&args.state_dir()) {
+        Ok(opened) => {
+            opened
+                .warnings
+                .iter()
+                .for_each(|warning| warn!("{warning}"));
+            (opened.store, opened.remembered, None)
+        }
+        Err(error) => {
+            let text = format!("bans are not remembered over a restart: {}", chain(&error));
+            error!("{text}");
+            (Store::in_memory(), Remembered::default(), Some(text))
+        }
+    }
+}
+
+/// Where reading begins: behind what is accounted for; at first, and after a long absence, far enough
+/// back that whoever would be banned now is.
+fn first_entry(now: Now, settings: &Settings, remembered: &Remembered) -> Start {
+    const DAY: Span = Span::from_secs(86_400);
+    match &remembered.position {
+        Some(position) => Start::after(position.clone(), now.wall.minus(DAY)),
+        None => {
+            let needed = settings.jails.values().map(|jail| match jail.ban_time {
+                BanTime::For(span) => jail.find_time.plus(span),
+                BanTime::Forever => DAY,
+            });
+            Start::Since(now.wall.minus(needed.max().unwrap_or_default().min(DAY)))
+        }
+    }
+}
+
+fn open_journal(
+    directory: Option<&Path>,
+    start: Start,
+    filters: FilterSet,
+) -> Result<(Reader, mpsc::Receiver<Heard>), StartError> {
+    use std::os::unix::ffi::OsStrExt;
+    let named = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).ok();
+    let origin = directory
+        .and_then(named)
+        .map_or(Origin::System, Origin::Directory);
+    info!(since = since(&start), "reading the journal");
+    Reader::spawn(origin, start, filters).map_err(StartError::Journal)
+}
+
+fn since(start: &Start) -> u64 {
+    match start {
+        Start::After(position) => position.time,
+        Start::Since(time) => *time,
+    }
+    .usec()
+}
+
+/// How long the protected addresses are waited for before the journal is read.
+const PATIENCE: Duration = Duration::from_secs(4);
