@@ -1,8 +1,16 @@
 //! Every shipped filter against sample records.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use banishd::config::files::Layout;
+use banishd::config::load;
 use banishd::engine::filter::{Filter, FilterSpec, Found};
 use banishd::engine::record::{MESSAGE_MAX, Record};
+use banishd::engine::settings::{Global, Settings};
 use banishd::engine::time::Timestamp;
+use proptest::{prop_assert, proptest};
 
 fn filter(fail: &[&str], ignore: &[&str]) -> Filter {
     let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
@@ -120,4 +128,128 @@ fn bytes_that_are_no_text_and_endless_messages_do_no_harm() {
     assert_eq!(find(&filter, &long), None);
     let found = find(&filter, b"user \xff\xfe\0 from 192.0.2.1").unwrap();
     assert_eq!(found.offender.to_string(), "192.0.2.1");
+}
+
+/// The jails as shipped, read from the checkout.
+fn shipped() -> Settings {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (settings, problems) = load(&Layout {
+        admin: root.join("tests/data/none"),
+        vendor: root.join("config"),
+        services: root.join("tests/data/none"),
+    });
+    assert_eq!(problems, []);
+    settings
+}
+
+/// A scene of `tests/data/filters`: how many wrong passwords, and what was logged.
+struct Scene<'a> {
+    title: &'a str,
+    attempts: usize,
+    lines: Vec<(u32, &'a str, &'a str)>,
+}
+
+fn scenes(text: &str) -> Vec<Scene<'_>> {
+    let mut scenes: Vec<Scene<'_>> = Vec::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let mut words = line.splitn(3, ' ');
+        let [first, second, rest] = [(); 3].map(|()| words.next().expect("three columns"));
+        match first {
+            "=" => scenes.push(Scene {
+                title: rest,
+                attempts: second.parse().expect("a number of attempts"),
+                lines: Vec::new(),
+            }),
+            pid => {
+                let pid = pid.parse().expect("a process");
+                let scene = scenes.last_mut().expect("a scene");
+                scene.lines.push((pid, second, rest));
+            }
+        }
+    }
+    scenes
+}
+
+/// Every recorded message has its verdict, and every wrong password is one failure however many
+/// messages tell of it.
+#[test]
+fn one_wrong_password_is_one_failure_to_the_sshd_filter() {
+    let settings = shipped();
+    let filter = &settings
+        .jails
+        .values()
+        .next()
+        .expect("the jail sshd")
+        .filter;
+    for text in [
+        include_str!("data/filters/sshd-9.2"),
+        include_str!("data/filters/sshd-10.0"),
+    ] {
+        for scene in scenes(text) {
+            let mut advance = BTreeSet::new();
+            let mut failures = 0;
+            for (pid, verdict, message) in scene.lines {
+                let found = find(filter, message.as_bytes());
+                let shown = found.as_ref().map_or("-".to_owned(), |found| {
+                    let mark = if found.advance { "+" } else { "" };
+                    format!("{}{mark}", found.offender)
+                });
+                assert_eq!(shown, verdict, "{}: {message}", scene.title);
+                if let Some(found) = found {
+                    let same = !found.advance && advance.remove(&(pid, found.offender));
+                    failures += usize::from(!same);
+                    if found.advance {
+                        advance.insert((pid, found.offender));
+                    }
+                }
+            }
+            assert_eq!(failures, scene.attempts, "{}", scene.title);
+        }
+    }
+}
+
+#[test]
+fn the_sshd_jail_reads_what_root_logs_as_sshd_and_nothing_else() {
+    let settings = shipped();
+
+    let jail = settings.jails.values().next().expect("the jail sshd");
+
+    assert_eq!(settings.jails.len(), 1);
+    assert_eq!(settings.failed.len(), 0);
+    assert!(!settings.incomplete);
+    assert_eq!(
+        jail.matches.to_string(),
+        "_SYSTEMD_UNIT=ssh.service _UID=0 + _SYSTEMD_UNIT=sshd.service _UID=0 \
+         + _SYSTEMD_SLICE=system-ssh.slice _UID=0 + _SYSTEMD_SLICE=system-sshd.slice _UID=0"
+    );
+    assert_eq!(jail.rules.ports.to_string(), "22");
+    assert_eq!(jail.max_retry, 3);
+    assert_eq!(jail.find_time.to_string(), "10min");
+    assert_eq!(jail.ban_time.to_string(), "10min");
+    assert!(jail.ignore_self);
+    assert_eq!(settings.global, Global::default());
+}
+
+proptest! {
+    /// Whatever user name an attacker chooses, the address is that of the connection.
+    #[test]
+    fn no_user_name_steers_the_address(user in "[ -~]{0,60}| from 198\\.51\\.100\\.[0-9] port [0-9]{1,5}( ssh2)?") {
+        static FILTER: OnceLock<Filter> = OnceLock::new();
+        let filter = FILTER.get_or_init(|| {
+            let jails = shipped().jails;
+            jails.values().next().expect("the jail sshd").filter.clone()
+        });
+        for message in [
+            format!("Invalid user {user} from 192.0.2.7 port 4000"),
+            format!("Failed password for {user} from 192.0.2.7 port 4000 ssh2"),
+            format!("Failed password for invalid user {user} from 2001:db8::7 port 4000 ssh2"),
+            format!("error: PAM: Authentication failure for illegal user {user} from 192.0.2.7"),
+        ] {
+            let found = find(filter, message.as_bytes()).expect("a failure").offender.to_string();
+            prop_assert!(["192.0.2.7", "2001:db8::7"].contains(&found.as_str()), "{message}: {found}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub struct Global {
     pub protect_groups: Vec<String>,
     /// What carries out the bans.
     pub firewall: FirewallChoice,
+    /// What is logged.
+    pub log_level: LogLevel,
 }
 
 impl Default for Global {
@@ -47,6 +49,7 @@ impl Default for Global {
             purge_age: Span::from_secs(86_400),
             protect_groups: vec!["sudo".to_owned(), "wheel".to_owned()],
             firewall: FirewallChoice::Auto,
+            log_level: LogLevel::Info,
         }
     }
 }
@@ -61,6 +64,22 @@ pub enum FirewallChoice {
     Nftables,
     /// Nothing: bans live in memory only (`--dry-run`).
     Memory,
+}
+
+/// The least important messages that are still logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Somebody must act.
+    Error,
+    /// Something was lost.
+    Warning,
+    /// A jail came or went.
+    Notice,
+    /// A ban came or went.
+    #[default]
+    Info,
+    /// Why something was not done.
+    Debug,
 }
 
 /// One jail.

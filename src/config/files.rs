@@ -1,0 +1,161 @@
+//! The only file here that touches the disk.
+//!
+//! Comes in: a name such as `jail.conf` or `filter.d/sshd.conf`. Goes out: its text, from the
+//! administrator's directory or else from the vendor's, or what keeps us from reading it. Nothing is
+//! written, nothing but regular files is opened, and no file is read beyond [`FILE_MAX`].
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Diagnostic, Place, Source};
+
+/// Where the configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The administrator's directory: what is in it hides what has the same name in `vendor`.
+    pub admin: PathBuf,
+    /// What the package ships.
+    pub vendor: PathBuf,
+    /// Names of ports.
+    pub services: PathBuf,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            admin: PathBuf::from("/etc/banishd"),
+            vendor: PathBuf::from("/usr/lib/banishd"),
+            services: PathBuf::from("/etc/services"),
+        }
+    }
+}
+
+/// Larger files are refused.
+pub(crate) const FILE_MAX: u64 = 1024 * 1024;
+
+impl Layout {
+    /// The file of this name; `None` if there is none in either directory.
+    pub(crate) fn read(&self, name: &str) -> Option<Result<Arc<Source>, Diagnostic>> {
+        [&self.admin, &self.vendor]
+            .into_iter()
+            .find_map(|directory| read(&directory.join(name)))
+    }
+
+    /// The names `directory/*.suffix` in either directory, sorted by their bytes.
+    pub(crate) fn names(&self, directory: &str, suffix: &str) -> Result<Vec<String>, Diagnostic> {
+        let mut names = BTreeSet::new();
+        for root in [&self.admin, &self.vendor] {
+            let path = root.join(directory);
+            let entries = match fs::read_dir(&path) {
+                Ok(entries) => entries,
+                Err(error) if absent(&error) => continue,
+                Err(error) => return Err(unreadable(&path, &error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| unreadable(&path, &error))?;
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                if name.ends_with(suffix) && !name.starts_with('.') {
+                    names.insert(format!("{directory}/{name}"));
+                }
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// The host's names of ports, empty if it has none.
+    pub(crate) fn services(&self) -> String {
+        match read(&self.services) {
+            Some(Ok(source)) => source.text.clone(),
+            Some(Err(_)) | None => String::new(),
+        }
+    }
+
+    /// What to call a file that is in neither directory.
+    pub(crate) fn vendor_place(&self, name: &str) -> Place {
+        Place::file_named(self.vendor.join(name).display().to_string())
+    }
+}
+
+fn read(path: &Path) -> Option<Result<Arc<Source>, Diagnostic>> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if absent(&error) => return None,
+        Err(error) => return Some(Err(unreadable(path, &error))),
+    };
+    let source = |text| {
+        Arc::new(Source {
+            name: path.display().to_string(),
+            text,
+        })
+    };
+    let place = Place::file_named(path.display().to_string());
+    if !metadata.is_file() {
+        // A link to /dev/null is how an administrator switches a vendor file off.
+        return Some(match fs::canonicalize(path) {
+            Ok(real) if real == Path::new("/dev/null") => Ok(source(String::new())),
+            _ => Err(Diagnostic::error(
+                &place,
+                "this is not a regular file",
+                "put a file there, or a link to one",
+            )),
+        });
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return Some(Err(unreadable(path, &error)));
+    }
+    if u64::try_from(bytes.len()).map_or(true, |length| length > FILE_MAX) {
+        return Some(Err(Diagnostic::error(
+            &place,
+            "the file is larger than 1 MiB",
+            "is it the right one? split it into several",
+        )));
+    }
+    Some(match String::from_utf8(bytes) {
+        Ok(text) => Ok(source(text)),
+        Err(error) => Err(undecodable(path, &error)),
+    })
+}
+
+fn undecodable(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
+    let good = error.utf8_error().valid_up_to();
+    let bytes = error.as_bytes();
+    let before = String::from_utf8_lossy(bytes.get(..good).unwrap_or_default());
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    let name = path.display().to_string();
+    let source = Arc::new(Source {
+        name: name.clone(),
+        text: String::from_utf8_lossy(bytes).into_owned(),
+    });
+    let byte = bytes.get(good).copied().unwrap_or_default();
+    Diagnostic::error(
+        &Place::at(&source, line, column),
+        format!("the byte 0x{byte:02x} is not UTF-8"),
+        format!("convert it: iconv -f latin1 -t utf-8 -o '{name}' '{name}'"),
+    )
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let name = path.display();
+    let remedy = match error.kind() {
+        ErrorKind::PermissionDenied => format!(
+            "the service runs as the user 'banishd', let it read: chgrp banishd '{name}' && chmod g+rX '{name}'"
+        ),
+        _ => format!("look at it: ls -ld '{name}'"),
+    };
+    Diagnostic::error(
+        &Place::file_named(name.to_string()),
+        format!("cannot read the file: {error}"),
+        remedy,
+    )
+}
+
+fn absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}

@@ -1,0 +1,180 @@
+//! Which files make up one kind of configuration, in which order.
+//!
+//! Comes in: a base name such as `jail` or `filter.d/sshd`. Goes out: one tree of `BASE.conf`,
+//! `BASE.d/*.conf`, `BASE.local`, `BASE.d/*.local` and what they include, and what is wrong with them.
+//! It opens nothing itself.
+
+use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::files::Layout;
+use crate::config::ini::{self, Document};
+use crate::config::tree::{Given, INCLUDES, Scope, Tree};
+
+/// Files laid over each other.
+#[derive(Default)]
+pub(crate) struct Layers {
+    /// What they say together.
+    pub(crate) tree: Tree,
+    /// What is wrong.
+    pub(crate) problems: Vec<Diagnostic>,
+    /// Something could not be read.
+    pub(crate) incomplete: bool,
+    /// How many files were read.
+    pub(crate) count: usize,
+}
+
+/// So many files may one kind of configuration have, included ones counted.
+const COUNT_MAX: usize = 512;
+
+/// Reads the files of `base`.
+pub(crate) fn read(layout: &Layout, base: &str) -> Layers {
+    let mut reading = Reading {
+        layout,
+        layers: Layers::default(),
+        planned: Vec::new(),
+        chain: Vec::new(),
+    };
+    let directory = format!("{base}.d");
+    for suffix in [".conf", ".local"] {
+        reading.planned.push(format!("{base}{suffix}"));
+        match layout.names(&directory, suffix) {
+            Ok(names) => reading.planned.extend(names),
+            Err(problem) => reading.fail(problem),
+        }
+    }
+    for name in reading.planned.clone() {
+        reading.file(&name);
+    }
+    reading.layers
+}
+
+/// A reading in progress.
+struct Reading<'a> {
+    layout: &'a Layout,
+    layers: Layers,
+    /// The files that are read in any case.
+    planned: Vec<String>,
+    /// The file being read, after those that include it.
+    chain: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Reads a file with what it includes; returns whether there is one.
+    fn file(&mut self, name: &str) -> bool {
+        let source = match self.layout.read(name) {
+            None => return false,
+            Some(Ok(source)) => source,
+            Some(Err(problem)) => {
+                self.fail(problem);
+                return true;
+            }
+        };
+        self.layers.count += 1;
+        let document = ini::parse(&source);
+        let before = self.includes(&document, "before", name);
+        let after = self.includes(&document, "after", name);
+        self.layers
+            .problems
+            .extend(document.problems.iter().cloned());
+        self.chain.push(name.to_owned());
+        for (missing, include) in before {
+            self.include(&include, &missing);
+        }
+        self.layers.tree.add(document);
+        for (missing, include) in after {
+            self.include(&include, &missing);
+        }
+        self.chain.pop();
+        true
+    }
+
+    /// Reads an included file, and its `.local` after it.
+    fn include(&mut self, name: &str, problem: &Diagnostic) {
+        if self.chain.iter().any(|file| file == name) || self.layers.count >= COUNT_MAX {
+            self.layers.problems.push(Diagnostic {
+                message: format!("'{name}' includes itself, or there are too many files"),
+                remedy: "ignored here: remove it".to_owned(),
+                ..problem.clone()
+            });
+            return;
+        }
+        if !self.file(name) && !name.ends_with(".local") {
+            self.layers.problems.push(problem.clone());
+        }
+        let local = name
+            .strip_suffix(".conf")
+            .map(|stem| format!("{stem}.local"));
+        if let Some(local) = local.filter(|local| !self.planned.contains(local)) {
+            self.file(&local);
+        }
+    }
+
+    /// The files that `document` includes, each with what to say if it is not there.
+    fn includes(
+        &mut self,
+        document: &Document,
+        key: &str,
+        name: &str,
+    ) -> Vec<(Diagnostic, String)> {
+        let mut sections = document.sections.iter();
+        let Some(section) = sections.rfind(|section| section.name == INCLUDES) else {
+            return Vec::new();
+        };
+        let mut tree = Tree::default();
+        tree.add(Document {
+            sections: vec![section.clone()],
+            problems: Vec::new(),
+            broken: Vec::new(),
+        });
+        let scope = Scope {
+            tree: &tree,
+            section: INCLUDES,
+            given: &Given::new(),
+        };
+        let value = match scope.value(key) {
+            None => return Vec::new(),
+            Some(Ok(value)) => value,
+            Some(Err(problem)) => {
+                self.fail(problem);
+                return Vec::new();
+            }
+        };
+        let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let names = value
+            .text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        names
+            .map(|line| {
+                let missing = Diagnostic::error(
+                    &value.entry.place_of(line),
+                    format!("there is no file '{line}' to include"),
+                    "ignored: create it or remove the line",
+                );
+                (missing.at_level(Level::Warning), joined(directory, line))
+            })
+            .collect()
+    }
+
+    fn fail(&mut self, problem: Diagnostic) {
+        self.layers.problems.push(problem);
+        self.layers.incomplete = true;
+    }
+}
+
+/// `name` seen from `directory`, without `.` and `..`; both are relative to the directories of the
+/// layout. An absolute name stays one.
+fn joined(directory: &str, name: &str) -> String {
+    if name.starts_with('/') {
+        return name.to_owned();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(name.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
