@@ -1,1 +1,6 @@
 //! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.
+
+pub mod clock;
+pub mod netlink;
+pub mod readable;
+pub mod timerfd;
