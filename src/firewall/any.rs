@@ -1,7 +1,7 @@
 //! The firewall chosen at run time. One that cannot be had now is tried again at every install, so
 //! that a missing capability or module is a trouble that heals, never the end of the daemon.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::effect::Change;
 use crate::engine::settings::{FirewallChoice, JailName, JailRules};

@@ -12,6 +12,7 @@ use crate::engine::ledger::ban::{Ban, History, Origin};
 use crate::engine::record::{Cursor, Position};
 use crate::engine::settings::{JailName, JailRules, Ports, Protocol};
 use crate::engine::time::Timestamp;
+use crate::store::schema;
 
 /// Reads everything, ordered by jail and address, and how many rows made no sense.
 pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
@@ -20,17 +21,17 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
         jails: BTreeMap::new(),
         skipped: 0,
     };
-    let jails = loader.rows("SELECT * FROM jail ORDER BY name", |_, row| jail(row))?;
+    let jails = loader.rows(schema::ALL_JAILS, |_, row| jail(row))?;
     let mut remembered = Remembered::default();
     for (id, name, record) in jails {
         loader.jails.insert(id, name.clone());
         remembered.jails.extend(record.map(|record| (name, record)));
     }
-    remembered.bans = loader.rows("SELECT * FROM ban", ban)?;
-    remembered.windows = loader.rows("SELECT * FROM failing", window)?;
-    remembered.histories = loader.rows("SELECT * FROM history", history)?;
+    remembered.bans = loader.rows(schema::ALL_BANS, ban)?;
+    remembered.windows = loader.rows(schema::ALL_WINDOWS, window)?;
+    remembered.histories = loader.rows(schema::ALL_HISTORIES, history)?;
     remembered.position = loader
-        .rows("SELECT * FROM position", |_, row| position(row))?
+        .rows(schema::THE_POSITION, |_, row| position(row))?
         .pop();
     Ok((remembered, loader.skipped))
 }
@@ -107,10 +108,10 @@ impl Loader<'_> {
 
     /// Whose row this is.
     fn key(&self, row: &Row<'_>) -> rusqlite::Result<Option<(JailName, Offender)>> {
-        let Some(jail) = self.jails.get(&row.get("jail")?) else {
+        let Some(jail) = self.jails.get(&row.get(0)?) else {
             return Ok(None);
         };
-        let text = row.get_ref("offender")?.as_str()?;
+        let text = row.get_ref(1)?.as_str()?;
         // Another spelling would be a second row of the same offender, which no unban removes.
         let canonical = |offender: &Offender| offender.to_string() == text;
         let offender = text.parse().ok().filter(canonical);
@@ -119,28 +120,28 @@ impl Loader<'_> {
 }
 
 fn jail(row: &Row<'_>) -> rusqlite::Result<Option<(i64, JailName, Option<JailRecord>)>> {
-    let Some(name) = JailName::new(row.get_ref("name")?.as_str()?) else {
+    let Some(name) = JailName::new(row.get_ref(1)?.as_str()?) else {
         return Ok(None);
     };
     // A jail without a record that makes sense is still the jail of its bans.
     let record = jail_record(row).ok().flatten();
-    Ok(Some((row.get("id")?, name, record)))
+    Ok(Some((row.get(0)?, name, record)))
 }
 
 fn jail_record(row: &Row<'_>) -> rusqlite::Result<Option<JailRecord>> {
-    let protocol = match row.get_ref("protocol")?.as_str()? {
+    let protocol = match row.get_ref(2)?.as_str()? {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
         "all" => Protocol::All,
         _ => return Ok(None),
     };
-    let Some(ports) = to_ports(row.get_ref("ports")?.as_str()?) else {
+    let Some(ports) = to_ports(row.get_ref(3)?.as_str()?) else {
         return Ok(None);
     };
     Ok(Some(JailRecord {
         rules: JailRules { protocol, ports },
-        bans_total: row.get::<_, i64>("bans_total")?.cast_unsigned(),
-        failures_total: row.get::<_, i64>("failures_total")?.cast_unsigned(),
+        bans_total: row.get::<_, i64>(4)?.cast_unsigned(),
+        failures_total: row.get::<_, i64>(5)?.cast_unsigned(),
     }))
 }
 
@@ -148,7 +149,7 @@ fn ban(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Ban>> {
     let Some((jail, offender)) = loader.key(row)? else {
         return Ok(None);
     };
-    let origin = match row.get_ref("origin")?.as_str()? {
+    let origin = match row.get_ref(6)?.as_str()? {
         "jail" => Origin::Jail,
         "manual" => Origin::Manual,
         _ => return Ok(None),
@@ -156,10 +157,10 @@ fn ban(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Ban>> {
     Ok(Some(Ban {
         jail,
         offender,
-        since: timestamp(row.get("since")?),
-        until: row.get::<_, Option<i64>>("until")?.map(timestamp),
-        failures: row.get("failures")?,
-        earlier: row.get("earlier")?,
+        since: timestamp(row.get(2)?),
+        until: row.get::<_, Option<i64>>(3)?.map(timestamp),
+        failures: row.get(4)?,
+        earlier: row.get(5)?,
         origin,
     }))
 }
@@ -168,7 +169,7 @@ fn window(
     loader: &Loader<'_>,
     row: &Row<'_>,
 ) -> rusqlite::Result<Option<(JailName, Offender, Window)>> {
-    let window = to_window(row.get_ref("entries")?.as_blob()?);
+    let window = to_window(row.get_ref(2)?.as_blob()?);
     Ok(loader
         .key(row)?
         .zip(window)
@@ -180,8 +181,8 @@ fn history(
     row: &Row<'_>,
 ) -> rusqlite::Result<Option<(JailName, Offender, History)>> {
     let history = History {
-        bans: row.get("bans")?,
-        last: timestamp(row.get("last")?),
+        bans: row.get(2)?,
+        last: timestamp(row.get(3)?),
     };
     Ok(loader
         .key(row)?
@@ -189,10 +190,10 @@ fn history(
 }
 
 fn position(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
-    let cursor = Cursor(row.get_ref("cursor")?.as_str()?.into());
+    let cursor = Cursor(row.get_ref(0)?.as_str()?.into());
     Ok(Some(Position {
         cursor,
-        time: timestamp(row.get("time")?),
+        time: timestamp(row.get(1)?),
     }))
 }
 

@@ -125,3 +125,12 @@ pub(crate) const FORGET_JAIL: &str = "UPDATE jail \
     SET protocol = NULL, ports = NULL, bans_total = NULL, failures_total = NULL WHERE id = ?1";
 pub(crate) const PUT_POSITION: &str =
     "INSERT OR REPLACE INTO position (id, cursor, time) VALUES (1, ?1, ?2)";
+
+// The reader of each counts its columns as they stand here.
+pub(crate) const ALL_JAILS: &str =
+    "SELECT id, name, protocol, ports, bans_total, failures_total FROM jail ORDER BY name";
+pub(crate) const ALL_BANS: &str =
+    "SELECT jail, offender, since, until, failures, earlier, origin FROM ban";
+pub(crate) const ALL_WINDOWS: &str = "SELECT jail, offender, entries FROM failing";
+pub(crate) const ALL_HISTORIES: &str = "SELECT jail, offender, bans, last FROM history";
+pub(crate) const THE_POSITION: &str = "SELECT cursor, time FROM position";

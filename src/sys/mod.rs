@@ -4,5 +4,6 @@ pub mod clock;
 pub mod kept;
 pub mod memfd;
 pub mod netlink;
+pub mod readable;
 pub mod timerfd;
 pub mod user;
