@@ -27,7 +27,7 @@ SUITES ?= bookworm trixie
 SCRIPTS := .ci/run tests/prepare units/debian/build \
            tests/host/host tests/host/run tests/host/demo tests/host/lib.sh $(wildcard tests/host/*-*.sh)
 
-.PHONY: build demo check lint host-check bench install uninstall deb clean help
+.PHONY: build demo check lint host-check bench host-bench install uninstall deb clean help
 
 build: ## build the daemon and the client
 	tests/prepare $(BUILD_NEEDS)
@@ -60,6 +60,11 @@ host-check: deb ## run the tests on disposable Debian hosts alone (SUITES=, TEST
 bench: ## measure the main paths
 	tests/prepare $(BUILD_NEEDS)
 	cargo bench --locked
+
+host-bench: deb ## measure on a disposable Debian host, beside fail2ban: latency and a burst
+	tests/prepare $(HOST_NEEDS)
+	$(SUDO) env DEB=$(CURDIR)/$(DEB) tests/host/bench-latency.sh
+	$(SUDO) env DEB=$(CURDIR)/$(DEB) PEER=1 tests/host/bench-burst.sh
 
 deb: ## make a Debian package in target/debian
 	tests/prepare $(BUILD_NEEDS) $(DEB_NEEDS)

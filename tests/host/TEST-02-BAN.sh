@@ -8,15 +8,14 @@
 third_bans() {
   local method=$1 user=$2 address=$3
   wrong "$address" 2 "$method" "$user"
-  # The journal has both by the time sshd hangs up; what would be wrong would be wrong at once.
-  eventually 5 failures_read_up_to_now
+  settle
   not_banned "$address" || fail "two failures banned $address"
   wrong "$address" 1 "$method" "$user"
   eventually 5 banned "$address"
 }
 
-# All that was in the journal when this was called first has been read.
-failures_read_up_to_now() {
+# What would be wrong is wrong as soon as the daemon has read what is in the journal.
+settle() {
   inside journalctl --sync
   sleep 0.5
 }
@@ -51,7 +50,7 @@ testcase_05_three_on_one_connection_ban() {
 testcase_06_three_connections_with_one_each_ban() {
   wrong 198.18.1.7 1
   wrong 198.18.1.7 1
-  eventually 5 failures_read_up_to_now
+  settle
   not_banned 198.18.1.7
   wrong 198.18.1.7 1
   eventually 5 banned 198.18.1.7

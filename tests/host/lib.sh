@@ -21,7 +21,7 @@ host() { "$here/host" "$@"; }
 inside() { host in "$@"; }
 attacker() { host from "$@"; }
 
-fail() { echo "# $*" >&2; return 1; }
+fail() { echo "$*" >&2; return 1; }
 
 # eventually SECONDS CMD...: CMD succeeds within the time.
 eventually() {
@@ -30,7 +30,7 @@ eventually() {
   end=$((SECONDS + seconds))
   until "$@" >"$work/eventually" 2>&1; do
     if [ "$SECONDS" -ge "$end" ]; then
-      sed 's/^/# /' "$work/eventually" >&2
+      cat "$work/eventually" >&2
       fail "not within $seconds s: $*"
       return 1
     fi
@@ -206,9 +206,9 @@ finish() {
 explain() {
   {
     echo "--- systemctl status banishd"
-    inside systemctl --no-pager --full --lines=0 status banishd.service
+    inside systemctl --no-pager --full --lines=0 status banishd.service || true
     echo "--- journal"
-    inside journalctl --no-pager -b -o short-precise -n 60 -u banishd.service -u ssh.service -u dbus.service
+    inside journalctl --no-pager -b -o short-precise -n 60 -u banishd.service -u ssh.service -u dbus.service || true
   } 2>&1 | sed 's/^/# /'
 }
 
