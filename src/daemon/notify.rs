@@ -55,13 +55,13 @@ pub fn keep_socket(fd: BorrowedFd<'_>) {
 #[must_use]
 pub fn kept_socket() -> Option<OwnedFd> {
     let passed: Vec<_> = sd_notify::listen_fds_with_names().ok()?.collect();
+    // All of them are taken over, so that those not wanted are closed.
     let named = passed
         .into_iter()
-        .filter_map(|(fd, name)| Some((kept::take(fd)?, name)));
-    named
-        .filter(|(_, name)| name == SOCKET)
-        .map(|(fd, _)| fd)
-        .last()
+        .filter_map(|(fd, name)| Some((name, kept::take(fd)?)));
+    named.fold(None, |found, (name, fd)| {
+        found.or((name == SOCKET).then_some(fd))
+    })
 }
 
 fn send(state: &[NotifyState<'_>]) {
