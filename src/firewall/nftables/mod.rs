@@ -29,6 +29,7 @@ pub struct Nftables {
     port: u32,
     clock: Clock,
     size: u32,
+    wish: Owner,
     sequence: u32,
     buffer: Vec<u8>,
     standing: Option<Standing>,
@@ -51,6 +52,14 @@ impl Nftables {
         Self::on(socket, max_bans, clock)
     }
 
+    /// Does without owning the table, as it must on kernels before 5.12: others can change it, so
+    /// [`FirewallBackend::check`] looks at more.
+    #[must_use]
+    pub fn unowned(mut self) -> Self {
+        self.wish = Owner::Nobody;
+        self
+    }
+
     /// Whether nobody else can change what is installed; false on kernels before 5.12.
     #[must_use]
     pub fn owned(&self) -> bool {
@@ -70,6 +79,7 @@ impl Nftables {
             port,
             clock,
             size,
+            wish: Owner::Us,
             sequence: 1,
             buffer: vec![0; DATAGRAM],
             standing: None,
@@ -96,6 +106,7 @@ impl Nftables {
         let now = (self.clock)();
         let plan = Plan::new(now, changes, &Prefixes::default());
         within_limit(&plan)?;
+        // In a table that others can change, anything may have happened to the chains.
         let kept = table.is_some_and(|t| t.owner == self.port && t.comment == layout::LAYOUT);
         if kept {
             let old = self.sets()?;
@@ -108,6 +119,7 @@ impl Nftables {
                 return Ok(Owner::Us);
             }
         }
+        let wish = self.wish;
         let mut create = |owner| {
             let mut batch = Batch::new(self.sequence);
             if table.is_some() {
@@ -119,7 +131,7 @@ impl Nftables {
             plan.fill(now, &mut batch);
             self.transact(batch).map(|()| owner)
         };
-        let owner = match create(Owner::Us) {
+        let owner = match create(wish) {
             Err(refusal) if refusal.means_no_owner_flag() => create(Owner::Nobody),
             other => other,
         };
@@ -140,7 +152,12 @@ impl Nftables {
             plan.change(now, expect, &mut batch);
             self.transact(batch)
         };
-        let outcome = match attempt(Expect::Fresh) {
+        let first = if changes.len() < MANY {
+            Expect::Anything
+        } else {
+            Expect::Fresh
+        };
+        let outcome = match attempt(first) {
             Err(refusal) if refusal.is(libc::EEXIST) => attempt(Expect::Anything),
             other => other,
         };
@@ -430,6 +447,9 @@ fn within_limit(plan: &Plan<'_>) -> Result<(), FirewallError> {
 
 /// Changes in one transaction, at most.
 const CHUNK: usize = 16_384;
+/// From here on it pays to try with one request for each element instead of three: that the kernel
+/// takes it back where one is in already costs an RCU grace period, some 10 ms.
+const MANY: usize = 1000;
 /// How often a list that changed while it was read is asked for again.
 const DUMP_ATTEMPTS: u32 = 5;
 /// `NLM_F_MULTI`.
