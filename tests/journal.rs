@@ -1,5 +1,7 @@
 //! The reader: its law on scripted sources, its behaviour against a real journald.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor as Bytes;

@@ -11,7 +11,8 @@ use banishd::engine::filter::failure::Failure;
 use banishd::engine::record::{Cursor, Position};
 use banishd::engine::time::Timestamp;
 use banishd::journal::listener::{Hangup, Listener, Outlet};
-use banishd::journal::matches::{Selector, Terms};
+use banishd::journal::matches::Selector;
+use banishd::journal::terms::Terms;
 use banishd::journal::{Heard, JournalError, LogSource, Start, Wake};
 use proptest::prelude::*;
 

@@ -86,7 +86,8 @@ fn other(number: u64, hash: u64) -> (&'static str, &'static str, u64, String) {
         ("postgresql@15-main.service", "postgres"),
         ("init.scope", "systemd"),
     ];
-    let (unit, name) = UNITS[usize::try_from(hash % 8).unwrap_or_default()];
+    let place = usize::try_from(hash).unwrap_or_default() % UNITS.len();
+    let (unit, name) = UNITS.get(place).copied().unwrap_or_default();
     let message = format!(
         "request {hash:x} took {} us, status {}",
         hash % 9973,

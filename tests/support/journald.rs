@@ -3,6 +3,8 @@
 //! Needs root and `/etc/machine-id`; works without systemd as init. Everything is under a name that
 //! only this test has, and is removed in the end.
 
+#![expect(clippy::unwrap_used, reason = "a test's tools, used by tests only")]
+
 use std::ffi::CString;
 use std::fs;
 use std::io::Write;
