@@ -408,7 +408,7 @@ const FAILURES: usize = 256;
 const CHATTER: usize = 1024;
 const CHATTER_TIME: Span = Span::from_secs(5);
 /// libsystemd keeps every file it has looked into mapped until it is closed.
-const REOPEN_AFTER: usize = 65_536;
+const REOPEN_AFTER: usize = 16_384;
 /// 15 s.
 const ATTACKED: (Duration, u32) = (Duration::from_millis(4), 3750);
 /// 2 s.

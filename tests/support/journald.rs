@@ -128,7 +128,8 @@ impl Journald {
         }
     }
 
-    fn archived(&self) -> Vec<PathBuf> {
+    /// The files that are full.
+    pub(crate) fn archived(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.directory()).unwrap();
         let paths = files.map(|f| f.unwrap().path());
         paths
