@@ -1,1 +1,469 @@
-//! The reader against a real journald.
+//! The reader: its law on scripted sources, its behaviour against a real journald.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor as Bytes, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use banishd::engine::address::Offender;
+use banishd::engine::filter::failure::Failure;
+use banishd::engine::filter::{Filter, FilterSpec};
+use banishd::engine::settings::{JailName, Matches};
+use banishd::engine::time::Timestamp;
+use banishd::journal::live::{LiveJournal, Origin};
+use banishd::journal::reader::Reader;
+use banishd::journal::script::Script;
+use banishd::journal::{FilterSet, Heard, Start};
+use tokio::sync::mpsc::Receiver;
+
+#[path = "support/export.rs"]
+mod export;
+#[path = "support/journald.rs"]
+pub(crate) mod journald;
+/// The listener's law under faults.
+#[path = "journal/law.rs"]
+mod law;
+
+use journald::{Journald, wait_until};
+
+#[test]
+fn an_export_gives_what_it_was_made_of() {
+    let mut text = Vec::new();
+    export::write(&mut text, 10_000, 10).unwrap();
+
+    let (reader, mut heard) = Reader::spawn_on(
+        |_| Script::new(Bytes::new(text)),
+        Start::Since(Timestamp::default()),
+        vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service", "_UID=0"]])],
+    )
+    .unwrap();
+    let mut failures = 0;
+    while let Some(heard) = heard.blocking_recv() {
+        if let Heard::Progress { failures: some, .. } = heard {
+            failures += some.len();
+        }
+    }
+    reader.stop();
+
+    // A third of a tenth, the first included.
+    assert_eq!(failures, 334);
+}
+
+#[test]
+fn a_full_channel_stops_the_reader_but_not_its_end() {
+    let mut text = Vec::new();
+    export::write(&mut text, 200_000, 1).unwrap();
+
+    let (reader, heard) = Reader::spawn_on(
+        |_| Script::new(Bytes::new(text)),
+        Start::Since(Timestamp::default()),
+        vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service"]])],
+    )
+    .unwrap();
+    wait_until(|| heard.len() == heard.max_capacity());
+
+    // It waits for us, not the other way round.
+    wait_until(|| (0..100).all(|_| reader.is_alive()));
+    reader.stop();
+}
+
+#[test]
+fn root_nothing_is_lost_or_doubled_over_restart_rotation_and_vacuum() {
+    let mut journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+
+    // Read while it is written, and rotated in between.
+    let mut sender = journald.sender(&unit, "sshd");
+    say(&mut sender, 0..300);
+    journald.rotate();
+    say(&mut sender, 300..600);
+    ear.expect(0..600);
+
+    // The reader is away while entries come and the file of its cursor disappears.
+    let mut ear = ear.restart(&journald, &unit, || {
+        journald.rotate();
+        journald.vacuum();
+        say(&mut sender, 600..607);
+    });
+    ear.expect(600..607);
+
+    // journald itself is away.
+    drop(sender);
+    journald.restart();
+    let mut sender = journald.sender(&unit, "sshd");
+    say(&mut sender, 607..900);
+    ear.expect(607..900);
+
+    // Stopped somewhere in the middle, again and again.
+    say(&mut sender, 900..1500);
+    for next in (901..1500).step_by(100) {
+        ear.expect_at_least(next);
+        ear = ear.restart(&journald, &unit, || ());
+    }
+    say(&mut sender, 1500..1520);
+    ear.expect(ear.next..1520);
+}
+
+#[test]
+fn root_a_switch_of_filters_neither_loses_nor_doubles() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+
+    for generation in 1..=20 {
+        let from = u32::try_from(generation).unwrap() * 50;
+        say(&mut sender, from - 50..from);
+        ear.reader.switch(generation, unit_jail(&unit));
+    }
+
+    ear.expect(0..1000);
+    wait_until(|| {
+        ear.drain();
+        ear.switched == Some(20)
+    });
+}
+
+#[test]
+fn root_a_new_journal_is_read_from_its_first_entry() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::from_usec(u64::MAX / 2)),
+        unit_jail(&unit),
+    );
+    wait_until(|| {
+        ear.drain();
+        ear.is_caught_up
+    });
+
+    let mut sender = journald.sender(&unit, "sshd");
+    say(&mut sender, 0..20);
+
+    ear.expect(0..20);
+}
+
+#[test]
+fn root_a_damaged_file_never_makes_the_reader_deaf() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+    say(&mut sender, 0..2000);
+    ear.expect(0..2000);
+    journald.rotate();
+    for path in journald.archived() {
+        let mut bytes = fs::read(&path).unwrap();
+        for byte in bytes.iter_mut().skip(300_000).step_by(97) {
+            *byte ^= 0x5a;
+        }
+        // In place: a file that shrinks under its reader's map would end the process.
+        let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&bytes).unwrap();
+    }
+
+    // One reader that saw it happen, and one that finds it so.
+    let mut late = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+    say(&mut sender, 2000..2010);
+
+    ear.expect(2000..2010);
+    wait_until(|| {
+        late.drain();
+        let new = late.heard.iter().filter(|f| number(&f.offender) >= 2000);
+        new.count() == 10
+    });
+}
+
+#[test]
+fn root_what_an_ordinary_user_logs_reaches_no_filter() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let filters = vec![
+        jail("unit", &[&[&format!("_SYSTEMD_UNIT={unit}"), "_UID=0"]]),
+        jail("name", &[&["_COMM=sshd"], &["SYSLOG_IDENTIFIER=sshd"]]),
+    ];
+    let mut ear = Ear::listen(&journald, Start::Since(Timestamp::default()), filters);
+
+    // Same name, same text, own unit; and in the right unit, as where sshd runs without PAM.
+    let mut outside = journald.user_sender(&journald.unit("session"), "sshd");
+    say(&mut outside, 100..120);
+    let mut inside = journald.user_sender(&unit, "sshd");
+    say(&mut inside, 200..220);
+    wait_until(|| ear.reader.refused() == 40);
+    let mut genuine = journald.sender(&unit, "sshd");
+    say(&mut genuine, 0..1);
+
+    wait_until(|| {
+        ear.drain();
+        ear.heard.len() >= 2
+    });
+    let jails: Vec<&str> = ear.heard.iter().map(|f| &*f.jail).collect();
+    assert_eq!(jails, ["unit", "name"]);
+    assert!(ear.heard.iter().all(|f| number(&f.offender) == 0));
+}
+
+#[test]
+fn root_dropped_entries_are_told() {
+    let journald = Journald::start("RateLimitIntervalSec=300ms\nRateLimitBurst=5");
+    let unit = journald.unit("ssh");
+    let other = journald.unit("noise");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+
+    let mut senders = [
+        journald.sender(&other, "noise"),
+        journald.sender(&unit, "sshd"),
+    ];
+    for sender in &mut senders {
+        say(sender, 0..2000);
+    }
+    // journald writes the notice with the unit's next message after the interval.
+    wait_until(|| {
+        std::thread::sleep(Duration::from_millis(50));
+        for sender in &mut senders {
+            sender.say("still here");
+        }
+        ear.drain();
+        !ear.suppressed.is_empty()
+    });
+
+    assert!(ear.suppressed.iter().all(|(of, _)| *of == unit));
+    let kept = u64::try_from(ear.heard.len()).unwrap();
+    assert!(kept + ear.suppressed.iter().map(|(_, n)| n).sum::<u64>() >= 2000);
+}
+
+#[test]
+fn root_an_idle_reader_never_wakes() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    sender.say("nothing of interest");
+    let (tell, tid) = mpsc::channel();
+    let path = journald.path();
+    let (reader, mut heard) = Reader::spawn_on(
+        move |waker| {
+            tell.send(fs::read_link("/proc/thread-self").unwrap())
+                .unwrap();
+            LiveJournal::new(Origin::Directory(path), waker)
+        },
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    )
+    .unwrap();
+    let status = PathBuf::from("/proc")
+        .join(tid.recv().unwrap())
+        .join("status");
+    while !matches!(heard.blocking_recv(), Some(Heard::CaughtUp)) {}
+    // Two seconds of looking after the matched entry, and journald's last sync.
+    std::thread::sleep(Duration::from_millis(4000));
+
+    let before = switches(&status);
+    std::thread::sleep(Duration::from_secs(2));
+
+    assert_eq!(switches(&status), before);
+    assert!(reader.is_alive() && reader.is_alive());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures real time")]
+fn root_entries_are_seen_soon_while_attacked() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    let mut ear = Ear::listen(
+        &journald,
+        Start::Since(Timestamp::default()),
+        unit_jail(&unit),
+    );
+    say(&mut sender, 0..1);
+    ear.expect(0..1);
+
+    let mut late = Vec::new();
+    for attempt in 1..200 {
+        say(&mut sender, attempt..attempt + 1);
+        ear.expect_at_least(attempt + 1);
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let logged = Duration::from_micros(ear.heard.last().unwrap().time.usec());
+        late.push(now.saturating_sub(logged));
+        std::thread::sleep(Duration::from_millis(7));
+    }
+
+    late.sort_unstable();
+    println!(
+        "from journald's timestamp to the daemon: median {:?}, 99 % {:?}",
+        late[late.len() / 2],
+        late[late.len() * 99 / 100]
+    );
+    // Without looking it would be journald's 250 ms; how long it is on a busy machine is not ours.
+    assert!(late[late.len() / 2] < Duration::from_millis(100));
+}
+
+/// A reader and everything it has said.
+struct Ear {
+    reader: Reader,
+    receiver: Receiver<Heard>,
+    heard: Vec<Failure>,
+    suppressed: Vec<(String, u64)>,
+    /// Where another reader would go on.
+    place: Start,
+    switched: Option<u64>,
+    is_caught_up: bool,
+    /// The number of the next failure, where they are numbered.
+    next: u32,
+}
+
+impl Ear {
+    fn listen(journald: &Journald, start: Start, filters: FilterSet) -> Self {
+        let origin = Origin::Directory(journald.path());
+        let (reader, receiver) = Reader::spawn(origin, start.clone(), filters).unwrap();
+        Self {
+            reader,
+            receiver,
+            heard: Vec::new(),
+            suppressed: Vec::new(),
+            place: start,
+            switched: None,
+            is_caught_up: false,
+            next: 0,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Ok(heard) = self.receiver.try_recv() {
+            match heard {
+                Heard::Progress { failures, position } => {
+                    self.heard.extend(failures);
+                    self.place = Start::After(position);
+                }
+                Heard::Switched(generation) => self.switched = Some(generation),
+                Heard::CaughtUp => self.is_caught_up = true,
+                Heard::Suppressed { unit, messages } => self.suppressed.push((unit, messages)),
+                // Not every trouble is one: what counts is what is heard after all.
+                Heard::Trouble(_) => {}
+            }
+        }
+    }
+
+    fn expect_at_least(&mut self, next: u32) {
+        wait_until(|| {
+            self.drain();
+            for failure in self.heard.iter() {
+                if number(&failure.offender) >= self.next {
+                    assert_eq!(number(&failure.offender), self.next, "lost or out of order");
+                    self.next += 1;
+                }
+            }
+            let last = self.heard.pop();
+            self.heard.clear();
+            self.heard.extend(last);
+            self.next >= next
+        });
+    }
+
+    /// Exactly these, in this order. What would come twice would come again within the next call.
+    fn expect(&mut self, numbers: std::ops::Range<u32>) {
+        assert_eq!(self.next, numbers.start);
+        self.expect_at_least(numbers.end);
+        assert_eq!(self.next, numbers.end);
+    }
+
+    /// Another reader goes on where this one had come to.
+    fn restart(mut self, journald: &Journald, unit: &str, meanwhile: impl FnOnce()) -> Self {
+        self.drain();
+        self.expect_at_least(self.next);
+        let next = self.next;
+        self.reader.stop();
+        meanwhile();
+        let mut ear = Self::listen(journald, self.place, unit_jail(unit));
+        ear.next = next;
+        ear
+    }
+}
+
+fn say(sender: &mut journald::Sender, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let address = Ipv4Addr::from(0x0a00_0000 + number);
+        sender.say(&format!(
+            "Failed password for root from {address} port 22 ssh2"
+        ));
+    }
+}
+
+fn number(offender: &Offender) -> u32 {
+    match offender.address() {
+        IpAddr::V4(address) => u32::from(address) - 0x0a00_0000,
+        IpAddr::V6(_) => panic!("never sent"),
+    }
+}
+
+fn unit_jail(unit: &str) -> FilterSet {
+    vec![jail(
+        "sshd",
+        &[&[&format!("_SYSTEMD_UNIT={unit}"), "_UID=0"]],
+    )]
+}
+
+fn jail(name: &str, groups: &[&[&str]]) -> (JailName, Matches, Filter) {
+    let filter = Filter::compile(FilterSpec {
+        name: name.to_owned(),
+        fail: vec![r"^Failed password for \S+ from <HOST> port \d+".to_owned()],
+        ignore: Vec::new(),
+    });
+    let group = |terms: &&[&str]| {
+        let mut group = BTreeMap::<String, Vec<String>>::new();
+        for (field, value) in terms.iter().map(|t| t.split_once('=').unwrap()) {
+            group
+                .entry(field.to_owned())
+                .or_default()
+                .push(value.to_owned());
+        }
+        group
+    };
+    (
+        JailName::new(name).unwrap(),
+        Matches(groups.iter().map(group).collect()),
+        filter.unwrap(),
+    )
+}
+
+fn switches(status: &std::path::Path) -> u64 {
+    let text = fs::read_to_string(status).unwrap();
+    text.lines()
+        .filter(|line| line.contains("ctxt_switches"))
+        .map(|line| {
+            line.split_whitespace()
+                .last()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        })
+        .sum()
+}

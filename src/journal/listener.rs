@@ -237,9 +237,8 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
             self.batch.clear();
         }
         self.close();
-        if self.health.is_stuck(error) {
-            // The same entry again and again: leave it, and what else bears its time, behind.
-            self.place = Start::Since(self.batch.last.plus(Span::from_usec(1)));
+        if let Some(step) = self.health.step_over(error) {
+            self.place = Start::Since(self.batch.last.plus(step));
         }
         let (is_news, pause) = self.health.failed(error);
         if is_news {
@@ -348,12 +347,14 @@ impl Health {
         self.failures > 0
     }
 
-    fn is_stuck(&mut self, error: &JournalError) -> bool {
-        let stuck = matches!(error, JournalError::Read(_)) && self.barren >= STUCK_AFTER;
-        if stuck {
-            self.barren = 0;
-        }
-        stuck
+    /// The same entry fails again and again: how much of the log to leave behind, at first a second
+    /// and each time twice as much, rather than be deaf for good.
+    fn step_over(&self, error: &JournalError) -> Option<Span> {
+        let stuck = matches!(error, JournalError::Read(_))
+            && self.barren > 0
+            && self.barren.is_multiple_of(STUCK_AFTER);
+        let steps = (self.barren / STUCK_AFTER).saturating_sub(1).min(20);
+        stuck.then(|| Span::from_secs(1 << steps))
     }
 
     /// Reading came to the end of the log. Often enough in a row, all is well again.
@@ -407,7 +408,7 @@ const FAILURES: usize = 256;
 const CHATTER: usize = 1024;
 const CHATTER_TIME: Span = Span::from_secs(5);
 /// libsystemd keeps every file it has looked into mapped until it is closed.
-const REOPEN_AFTER: usize = 65_536;
+const REOPEN_AFTER: usize = 16_384;
 /// 15 s.
 const ATTACKED: (Duration, u32) = (Duration::from_millis(4), 3750);
 /// 2 s.

@@ -6,16 +6,13 @@
 //! never reaches another whose matches do not hold, and none that its sender could have made up
 //! reaches any.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::engine::record::{MESSAGE_MAX, Record};
 use crate::engine::settings::{MatchGroup, Matches};
 use crate::engine::time::Timestamp;
-
-/// What libsystemd selects by: an entry must match one of the groups; in a group, the values of one
-/// field are alternatives and all fields must match. Empty selects nothing.
-pub type Terms = Vec<Vec<(String, String)>>;
+use crate::journal::terms::{NOTICE, TRANSPORT, Terms, UID, UNIT, is_attested, is_usable, terms};
 
 /// Decides for each entry which jails it concerns, by their place in the list it was made of.
 #[derive(Debug, Default)]
@@ -324,61 +321,6 @@ impl Entry {
     }
 }
 
-/// Few and selective terms. Lists of entries that match a unit are short, that of `_UID=0` holds half
-/// the journal: a group that names units is read by them alone and judged by the selector.
-fn terms(groups: &[&MatchGroup]) -> Terms {
-    let mut units = BTreeSet::new();
-    let mut others = BTreeSet::new();
-    for group in groups {
-        match group.get(UNIT) {
-            Some(names) => units.extend(names.iter().map(|n| (UNIT.to_owned(), n.clone()))),
-            None => {
-                let pairs = group
-                    .iter()
-                    .flat_map(|(field, values)| values.iter().map(|v| (field.clone(), v.clone())));
-                others.insert(pairs.collect::<Vec<_>>());
-            }
-        }
-    }
-    let mut terms: Terms = Vec::new();
-    if !units.is_empty() {
-        terms.push(units.into_iter().collect());
-    }
-    terms.extend(others);
-    terms.push(
-        NOTICE
-            .iter()
-            .map(|(field, value)| ((*field).to_owned(), (*value).to_owned()))
-            .collect(),
-    );
-    terms
-}
-
-/// A group without fields would match everything, one without values nothing; libsystemd refuses what
-/// is no field name.
-fn is_usable(group: &MatchGroup) -> bool {
-    let good = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-    let named = |n: &str| n.bytes().all(good) && !n.starts_with(|c: char| c.is_ascii_digit());
-    !group.is_empty()
-        && group
-            .iter()
-            .all(|(n, v)| !n.is_empty() && n.len() <= 64 && named(n) && !v.is_empty())
-}
-
-/// Whether the kernel or journald vouches for who wrote an entry that matches. Everything else,
-/// `_COMM` and `_EXE` too, anybody can bring about with a program of his own.
-fn is_attested(group: &MatchGroup) -> bool {
-    let by_name = |field| group.contains_key(field);
-    let by_transport = || {
-        let closed = |v: &String| ["kernel", "audit", "driver"].contains(&v.as_str());
-        group.get(TRANSPORT).is_some_and(|v| v.iter().all(closed))
-    };
-    [UNIT, "_SYSTEMD_SLICE", "_SYSTEMD_CGROUP", UID, "_GID"]
-        .into_iter()
-        .any(by_name)
-        || by_transport()
-}
-
 fn any(terms: &[usize], seen: &[bool]) -> bool {
     terms.iter().any(|t| seen.get(*t).copied().unwrap_or(false))
 }
@@ -389,16 +331,216 @@ fn length(name: &[u8]) -> u32 {
 
 const MESSAGE: &str = "MESSAGE";
 const PID: &str = "_PID";
-const UNIT: &str = "_SYSTEMD_UNIT";
-const UID: &str = "_UID";
-const TRANSPORT: &str = "_TRANSPORT";
 const DROPPED: &str = "N_DROPPED";
 const OF_UNIT: &str = "OBJECT_SYSTEMD_UNIT";
 const KEPT: [&str; 4] = [MESSAGE, PID, DROPPED, OF_UNIT];
 /// Longer than any unit's name (UNIT_NAME_MAX is 256).
 const UNIT_MAX: usize = 256;
-/// `SD_MESSAGE_JOURNAL_DROPPED`; the transport is the one that no sender can claim.
-const NOTICE: [(&str, &str); 2] = [
-    ("MESSAGE_ID", "a596d6fe7bfa4994828e72309e95d61e"),
-    (TRANSPORT, "driver"),
-];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTICE_OF_SSH: [&str; 5] = [
+        "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e",
+        "_TRANSPORT=driver",
+        "N_DROPPED=4625",
+        "OBJECT_SYSTEMD_UNIT=ssh.service",
+        "MESSAGE=Suppressed 4625 messages from ssh.service",
+    ];
+
+    fn matches(groups: &[&[&str]]) -> Matches {
+        let group = |terms: &&[&str]| {
+            let mut group = MatchGroup::new();
+            for (field, value) in terms.iter().map(|t| t.split_once('=').unwrap()) {
+                group.entry(field.into()).or_default().push(value.into());
+            }
+            group
+        };
+        Matches(groups.iter().map(group).collect())
+    }
+
+    /// Shows an entry to the selector; whether it broke off early.
+    fn show(selector: &mut Selector, fields: &[&str]) -> bool {
+        selector.begin();
+        fields
+            .iter()
+            .map(|f| f.split_once('=').unwrap())
+            .any(|(n, v)| selector.take(n.as_bytes(), v.as_bytes()).is_break())
+    }
+
+    fn jails(selector: &mut Selector, fields: &[&str]) -> Vec<usize> {
+        show(selector, fields);
+        selector.record(Timestamp::default()).1.to_vec()
+    }
+
+    #[test]
+    fn an_entry_reaches_exactly_the_jails_whose_matches_hold() {
+        let all = [
+            matches(&[&["_SYSTEMD_UNIT=ssh.service", "_UID=0"]]),
+            matches(&[
+                &[
+                    "_SYSTEMD_UNIT=nginx.service",
+                    "_SYSTEMD_UNIT=apache2.service",
+                ],
+                &["_SYSTEMD_SLICE=system-http.slice"],
+            ]),
+            matches(&[
+                &["SYSLOG_IDENTIFIER=sshd"],
+                &["_COMM=sshd"],
+                &["_EXE=/usr/sbin/sshd"],
+            ]),
+            matches(&[&["_SYSTEMD_UNIT=ssh.service", "PRIORITY=3"]]),
+            matches(&[&["_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=kernel"]]),
+            matches(&[]),
+        ];
+        let mut selector = Selector::new(&all);
+
+        for (fields, expected) in [
+            (&["_SYSTEMD_UNIT=ssh.service", "_UID=0"][..], &[0][..]),
+            (&["_SYSTEMD_UNIT=ssh.service", "_UID=1000"], &[]),
+            (&["_UID=0"], &[]),
+            (&["_SYSTEMD_UNIT=nginx.service", "_UID=33"], &[1]),
+            (&["_SYSTEMD_UNIT=apache2.service"], &[1]),
+            (&["_SYSTEMD_SLICE=system-http.slice"], &[1]),
+            (&["_SYSTEMD_UNIT=other.service", "PRIORITY=3"], &[]),
+            (
+                &["_SYSTEMD_UNIT=ssh.service", "PRIORITY=3", "_UID=0"],
+                &[0, 3],
+            ),
+            // The sender chose the name: only root is believed.
+            (&["SYSLOG_IDENTIFIER=sshd", "_UID=1000"], &[]),
+            (&["SYSLOG_IDENTIFIER=sshd"], &[]),
+            (&["_COMM=sshd", "_EXE=/usr/sbin/sshd", "_UID=1000"], &[]),
+            (&["_COMM=sshd", "_UID=0"], &[2]),
+            // The kernel has no uid and can be neither imitated.
+            (&["_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=kernel"], &[4]),
+            // Any of several values counts, as for libsystemd.
+            (
+                &["SYSLOG_IDENTIFIER=a", "SYSLOG_IDENTIFIER=sshd", "_UID=0"],
+                &[2],
+            ),
+        ] {
+            assert_eq!(jails(&mut selector, fields), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_refusal_for_want_of_trust_counts_as_one() {
+        let mut selector = Selector::new(&[matches(&[&["SYSLOG_IDENTIFIER=sshd"]])]);
+
+        for (fields, expected) in [
+            (["SYSLOG_IDENTIFIER=sshd", "_UID=1000"], true),
+            (["SYSLOG_IDENTIFIER=sshd", "_UID=0"], false),
+            (["SYSLOG_IDENTIFIER=other", "_UID=1000"], false),
+        ] {
+            jails(&mut selector, &fields);
+            assert_eq!(selector.is_refused(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_holds_the_first_message_cut_and_the_kernels_pid() {
+        let mut selector = Selector::new(&[matches(&[&["_SYSTEMD_UNIT=a.service"]])]);
+        let long = "x".repeat(MESSAGE_MAX + 5);
+
+        for (fields, message, pid) in [
+            (
+                vec!["MESSAGE=one", "MESSAGE=two", "_PID=7", "SYSLOG_PID=8"],
+                "one",
+                Some(7),
+            ),
+            (vec!["MESSAGE="], "", None),
+            (vec!["_PID=4294967296"], "", None),
+            (
+                vec![&*format!("MESSAGE={long}")],
+                &long[..MESSAGE_MAX],
+                None,
+            ),
+        ] {
+            show(&mut selector, &fields);
+            let (record, _) = selector.record(Timestamp::default());
+            assert_eq!((record.message, record.pid), (message.as_bytes(), pid));
+        }
+    }
+
+    #[test]
+    fn looking_stops_early_only_where_nothing_can_follow() {
+        let first = [
+            "_TRANSPORT=syslog",
+            "_PID=1",
+            "_SYSTEMD_UNIT=a.service",
+            "MESSAGE=x",
+        ];
+        let mut plain = Selector::new(&[matches(&[&["_SYSTEMD_UNIT=a.service"]])]);
+        let mut own = Selector::new(&[matches(&[&["_SYSTEMD_UNIT=a.service", "X=1"]])]);
+
+        assert!(show(&mut plain, &first));
+        assert!(!show(&mut plain, &first[..3]));
+        assert!(!show(
+            &mut plain,
+            &["_TRANSPORT=driver", "_PID=1", first[2], first[3]]
+        ));
+        assert!(
+            !show(&mut own, &first),
+            "the sender may name its field again"
+        );
+    }
+
+    #[test]
+    fn notices_of_dropped_entries_concern_those_who_might_have_read_them() {
+        for (groups, expected) in [
+            (&[&["_SYSTEMD_UNIT=ssh.service"][..]][..], true),
+            (&[&["_SYSTEMD_UNIT=nginx.service"]], false),
+            (&[&["_SYSTEMD_SLICE=system-sshd.slice"]], true),
+            (&[], false),
+        ] {
+            let mut selector = Selector::new(&[matches(groups)]);
+            show(&mut selector, &NOTICE_OF_SSH);
+            let notice = selector.notice();
+            assert_eq!(notice.is_some(), expected, "{groups:?}");
+            assert!(notice.is_none_or(|n| (&*n.unit, n.messages) == ("ssh.service", 4625)));
+        }
+    }
+
+    #[test]
+    fn nobody_but_journald_can_give_notice() {
+        let mut selector = Selector::new(&[matches(&[&["_SYSTEMD_UNIT=ssh.service"]])]);
+        let forged = NOTICE_OF_SSH.map(|f| f.replace("=driver", "=journal"));
+
+        show(&mut selector, &forged.each_ref().map(|f| &**f));
+
+        assert_eq!(selector.notice(), None);
+    }
+
+    #[test]
+    fn terms_are_few_and_groups_that_libsystemd_refuses_are_left_out() {
+        let selector = Selector::new(&[
+            matches(&[
+                &["_SYSTEMD_UNIT=b.service", "_UID=0"],
+                &["lower=x"],
+                &[],
+                &["1X=y"],
+            ]),
+            matches(&[
+                &["_SYSTEMD_UNIT=a.service"],
+                &["_COMM=c", "_UID=0"],
+                &["_COMM=c", "_UID=0"],
+            ]),
+        ]);
+
+        let terms: Vec<String> = selector
+            .terms()
+            .iter()
+            .map(|g| g.iter().map(|(f, v)| format!("{f}={v} ")).collect())
+            .collect();
+        assert_eq!(
+            terms,
+            [
+                "_SYSTEMD_UNIT=a.service _SYSTEMD_UNIT=b.service ",
+                "_COMM=c _UID=0 ",
+                "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e _TRANSPORT=driver ",
+            ]
+        );
+    }
+}

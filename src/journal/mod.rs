@@ -9,6 +9,7 @@ pub mod reader;
 
 pub mod listener;
 pub mod matches;
+pub mod terms;
 
 pub mod live;
 pub mod script;
@@ -22,7 +23,8 @@ use crate::engine::filter::failure::Failure;
 use crate::engine::record::{Cursor, Position};
 use crate::engine::settings::{JailName, Matches};
 use crate::engine::time::Timestamp;
-use crate::journal::matches::{Selector, Terms};
+use crate::journal::matches::Selector;
+use crate::journal::terms::Terms;
 
 /// What to read and what to look for in it: one row per active jail.
 pub type FilterSet = Vec<(JailName, Matches, Filter)>;

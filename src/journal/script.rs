@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::engine::record::{Cursor, Record};
 use crate::engine::time::Timestamp;
-use crate::journal::matches::{Selector, Terms};
+use crate::journal::matches::Selector;
+use crate::journal::terms::Terms;
 use crate::journal::{JournalError, LogSource, Start, Wake};
 
 /// Shows every entry that concerns some jail to `each`, to the end; returns how many entries there
@@ -271,3 +272,127 @@ const CHUNK: usize = 64 * 1024;
 const FIELD_MAX: usize = 64 * 1024 * 1024;
 /// journald's own limit.
 const NAME_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor as Bytes;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::record::Position;
+
+    fn script(text: impl AsRef<[u8]>) -> Script<Bytes<Vec<u8>>> {
+        Script::new(Bytes::new(text.as_ref().to_vec()))
+    }
+
+    fn times(script: &mut Script<Bytes<Vec<u8>>>, start: &Start) -> Vec<u64> {
+        let mut selector = Selector::default();
+        script.open(start, &Terms::new()).unwrap();
+        std::iter::from_fn(|| script.next(&mut selector).unwrap())
+            .map(Timestamp::usec)
+            .collect()
+    }
+
+    #[test]
+    fn tokens_are_told_apart() {
+        let field = |name: &'static [u8], value: &'static [u8], length| Token::Field {
+            name,
+            value,
+            length,
+        };
+        for (input, expected) in [
+            (&b"A=b=c\nX"[..], field(b"A", b"b=c", 6)),
+            (b"A=\n", field(b"A", b"", 3)),
+            (
+                b"A\n\x02\0\0\0\0\0\0\0\n\xff\nX",
+                field(b"A", b"\n\xff", 13),
+            ),
+            (b"\nX", Token::End),
+            (b"", Token::Incomplete),
+            (b"A=b", Token::Incomplete),
+            (b"A\n\x02\0\0\0\0\0\0\0ab", Token::Incomplete),
+            (b"A\n\x02\0\0", Token::Incomplete),
+            (b"=b\n", Token::Invalid),
+            (b"A\n\x01\0\0\0\0\0\0\0ab", Token::Invalid),
+            (b"A\n\xff\xff\xff\xff\xff\xff\xff\xffab", Token::Invalid),
+            (&[b'A'; NAME_MAX + 1], Token::Invalid),
+        ] {
+            assert_eq!(token(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn reading_begins_where_it_is_told() {
+        let text = "\n__CURSOR=a\n__REALTIME_TIMESTAMP=10\n\n\n\
+                    __CURSOR=b\n__REALTIME_TIMESTAMP=20\n\n\
+                    __CURSOR=c\n__REALTIME_TIMESTAMP=20\n\n\
+                    __REALTIME_TIMESTAMP=30\n";
+        let after = |cursor: &str, time| {
+            Start::After(Position {
+                cursor: Cursor(cursor.into()),
+                time: Timestamp::from_usec(time),
+            })
+        };
+        let mut script = script(text);
+
+        for (start, expected) in [
+            (Start::Since(Timestamp::default()), &[10, 20, 20, 30][..]),
+            (Start::Since(Timestamp::from_usec(11)), &[20, 20, 30]),
+            (after("b", 20), &[20, 30]),
+            (after("vanished", 15), &[20, 20, 30]),
+        ] {
+            assert_eq!(times(&mut script, &start), expected, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_export_is_refused_at_its_place() {
+        let mut script = script("A=b\n\nnonsense");
+        script
+            .open(&Start::Since(Timestamp::default()), &Terms::new())
+            .unwrap();
+        let mut selector = Selector::default();
+
+        assert!(script.next(&mut selector).unwrap().is_some());
+        assert!(matches!(
+            script.next(&mut selector),
+            Err(JournalError::Export { offset: 5 })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Token::Field { name, value, length } = token(&bytes) {
+                prop_assert!(!name.is_empty() && name.len() + value.len() < length);
+                prop_assert!(length <= bytes.len());
+            }
+            let mut script = script(&bytes);
+            let mut selector = Selector::default();
+            let _ = script.open(&Start::Since(Timestamp::default()), &Terms::new());
+            let mut entries = 0;
+            while let Ok(Some(_)) = script.next(&mut selector) {
+                entries += 1;
+                prop_assert!(entries <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn any_value_survives_an_export(value in proptest::collection::vec(any::<u8>(), 0..200_000)) {
+            let mut text = b"MESSAGE\n".to_vec();
+            text.extend(u64::try_from(value.len()).unwrap().to_le_bytes());
+            text.extend(&value);
+            text.extend(b"\n\n");
+            let mut script = script(text);
+            let mut selector = Selector::new([]);
+
+            prop_assert!(script.next(&mut selector).unwrap().is_some());
+
+            let (record, _) = selector.record(Timestamp::default());
+            let kept = value.len().min(crate::engine::record::MESSAGE_MAX);
+            prop_assert_eq!(record.message, &value[..kept]);
+            prop_assert!(script.next(&mut selector).unwrap().is_none());
+        }
+    }
+}
