@@ -128,16 +128,15 @@ fn undecodable(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
     let before = String::from_utf8_lossy(bytes.get(..good).unwrap_or_default());
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    let name = path.display().to_string();
     let source = Arc::new(Source {
-        name: name.clone(),
+        name: path.display().to_string(),
         text: String::from_utf8_lossy(bytes).into_owned(),
     });
     let byte = bytes.get(good).copied().unwrap_or_default();
     Diagnostic::error(
         &Place::at(&source, line, column),
         format!("the byte 0x{byte:02x} is not UTF-8"),
-        format!("convert it: iconv -f latin1 -t utf-8 -o '{name}' '{name}'"),
+        "convert the file to UTF-8, iconv(1) does that",
     )
 }
 

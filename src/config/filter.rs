@@ -39,8 +39,13 @@ const PASSES_MAX: usize = 25;
 
 impl FilterFile {
     /// Reads the filter that `value`, the text of `filter =`, names.
-    pub(crate) fn read(layout: &Layout, value: &Value, given: &Given) -> Result<Self, Diagnostic> {
-        let place = value.entry.value_place();
+    /// `place` is where to complain of it.
+    pub(crate) fn read(
+        layout: &Layout,
+        value: &Value,
+        place: &Place,
+        given: &Given,
+    ) -> Result<Self, Diagnostic> {
         let call = match value.text.trim() {
             "" => Call::default(),
             text => arguments::parse(text).map_err(|rest| {
@@ -91,7 +96,8 @@ impl FilterFile {
         problems.extend(self.unsupported(text, prefix, lines, place));
         problems.extend(self.slips());
         let fail = items(fail);
-        if fail.is_empty() {
+        let errors = problems.iter().any(|problem| problem.level == Level::Error);
+        if fail.is_empty() && !errors {
             problems.push(Diagnostic::error(
                 place,
                 "there is no failregex: nothing would count as a failure",
@@ -353,7 +359,7 @@ fn missing(layout: &Layout, name: &str, place: &Place) -> Diagnostic {
     let remedy = match nearest(name, names) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!(
-            "create {}",
+            "create {}, or write 'filter =' for a jail that has its own failregex",
             layout.admin.join(format!("filter.d/{name}.conf")).display()
         ),
     };

@@ -84,27 +84,44 @@ pub(crate) fn parse(source: &Arc<Source>) -> Document {
             Default::default()
         }
     };
-    let sections = index.sections.into_iter().map(|span| {
+    let mut document = Document {
+        sections: Vec::with_capacity(index.sections.len()),
+        problems: index.problems,
+        broken: index.broken,
+    };
+    for span in index.sections {
         let values = parsed.get(&span.name);
-        let entries = span.keys.into_iter().filter_map(|key| {
-            let text = values?.get(&key.key)?.as_deref()?;
-            Some(Entry {
+        let mut entries = Vec::with_capacity(span.keys.len());
+        for key in span.keys {
+            let Some(Some(text)) = values.and_then(|values| values.get(&key.key)) else {
+                document.lost(&span.name, &key.place);
+                continue;
+            };
+            entries.push(Entry {
                 key: key.key.to_lowercase(),
                 place: key.place,
                 text: text.replace(SHIELD, ""),
                 lines: key.lines,
-            })
-        });
-        Section {
-            entries: entries.collect(),
+            });
+        }
+        document.sections.push(Section {
             name: span.name,
             place: span.place,
-        }
-    });
-    Document {
-        sections: sections.collect(),
-        problems: index.problems,
-        broken: index.broken,
+            entries,
+        });
+    }
+    document
+}
+
+impl Document {
+    /// An option that the index sees and `configparser` does not: nothing is dropped in silence.
+    fn lost(&mut self, section: &str, place: &Place) {
+        let message = "the option cannot be read";
+        let reason = format!("{place}: {message}");
+        self.broken.push((section.to_owned(), reason));
+        let remedy = "write name = value, without control characters";
+        self.problems
+            .push(Diagnostic::error(place, message, remedy));
     }
 }
 
@@ -120,4 +137,60 @@ fn python() -> IniDefault {
     settings.multiline = true;
     settings.enable_inline_comments = false;
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source {
+            name: "test".to_owned(),
+            text: text.to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_file_is_read_as_python_reads_it() {
+        let text = "\u{feff}[DEFAULT]\r\nKey With Blanks = a=b:c ; comment\n\
+            url: http://x:1/;y\n# comment\nlist =\n  one\n\n  # gone\n ; gone\n  [two]\n\tthree ;x\n\n\
+            [a[b]] # c\n  indented = 1\n   more\n  next = 2\n";
+
+        let document = parse(&source(text));
+
+        let mut shown = Vec::new();
+        for section in &document.sections {
+            shown.push(format!("[{}]", section.name));
+            shown.extend(
+                section
+                    .entries
+                    .iter()
+                    .map(|e| format!("{}={:?}", e.key, e.text)),
+            );
+        }
+        assert_eq!(document.problems, []);
+        assert_eq!(
+            shown.join("\n"),
+            "[DEFAULT]\nkey with blanks=\"a=b:c\"\nurl=\"http://x:1/;y\"\n\
+             list=\"\\none\\n\\n[two]\\nthree\"\n\
+             [a[b]]\nindented=\"1\\nmore\"\nnext=\"2\""
+        );
+    }
+
+    proptest! {
+        /// The index and configparser see the same options with the same lines.
+        #[test]
+        fn every_line_of_every_value_has_its_place(text in "([\\[\\]=:;# \t\n\ra-c]|\\PC){0,80}") {
+            let source = source(&format!("[a]\n{text}"));
+            let document = parse(&source);
+            prop_assert!(document.problems.iter().all(|p| !p.message.contains("cannot be read")));
+            for entry in document.sections.iter().flat_map(|section| &section.entries) {
+                if document.problems.is_empty() {
+                    prop_assert_eq!(entry.text.split('\n').count(), entry.lines.len());
+                }
+            }
+        }
+    }
 }

@@ -73,10 +73,8 @@ impl Reader<'_> {
             return Outcome::Failed(reason.clone());
         }
         let settings = self.settings();
-        let error = self
-            .problems
-            .iter()
-            .find(|problem| problem.level == Level::Error);
+        let errors = self.problems.iter();
+        let error = errors.filter(|problem| problem.level == Level::Error).min();
         match (settings, error) {
             (Some(settings), None) => Outcome::Ready(Box::new(settings)),
             (_, Some(error)) => Outcome::Failed(brief(error)),
@@ -128,10 +126,12 @@ impl Reader<'_> {
             .filter_map(|key| Some(((*key).to_owned(), self.text(key)?)));
         let given: Given = given.collect();
         let value = self.value("filter");
-        let place = value
-            .as_ref()
-            .map_or(&self.place, |v| v.entry.value_place())
-            .clone();
+        let own_filter = self.scope.tree.table(self.scope.section);
+        let own_filter = own_filter.is_some_and(|own| own.entries().any(|e| e.key == "filter"));
+        let place = match &value {
+            Some(value) if own_filter => value.entry.value_place().clone(),
+            _ => self.place.clone(),
+        };
         let value = match value {
             Some(value) => value,
             None if own.contains_key("failregex") => own.get("failregex").cloned().map(unnamed)?,
@@ -140,7 +140,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let mut file = match FilterFile::read(self.layout, &value, &given) {
+        let mut file = match FilterFile::read(self.layout, &value, &place, &given) {
             Ok(file) => file,
             Err(problem) => {
                 self.problems.push(problem);

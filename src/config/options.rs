@@ -168,13 +168,15 @@ pub(crate) fn idle(key: &str) -> Option<(Level, &'static str)> {
 
 /// The name among `known` that `name` may be a slip for.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut best: Option<(usize, &str)> = None;
+    let mut best: Option<(f64, &str)> = None;
     for candidate in known {
-        let distance = strsim::damerau_levenshtein(name, candidate);
-        let close = distance <= candidate.chars().count() / 3;
-        if close && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, candidate));
+        let likeness = strsim::jaro_winkler(name, candidate);
+        if likeness >= LIKENESS_MIN && best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
 }
+
+/// Names less alike than this are different words.
+const LIKENESS_MIN: f64 = 0.88;

@@ -45,6 +45,9 @@ pub(crate) struct KeySpan {
 /// Hides a `[` that begins a continuation line; `configparser` would take it for a section.
 pub(crate) const SHIELD: char = '\u{1}';
 
+/// Takes the place of the name of what is no option.
+const NOTHING: char = '\u{2}';
+
 /// Indexes a file.
 pub(crate) fn index(source: &Arc<Source>) -> Index {
     let mut scan = Scan {
@@ -57,6 +60,7 @@ pub(crate) fn index(source: &Arc<Source>) -> Index {
         },
         seen: BTreeSet::new(),
         indent: None,
+        lost: false,
         blank: Vec::new(),
     };
     for (number, line) in (1..).zip(source.text.lines()) {
@@ -75,6 +79,8 @@ struct Scan<'a> {
     seen: BTreeSet<(String, Option<String>)>,
     /// The indentation of the key whose value may go on; `None` after a header.
     indent: Option<usize>,
+    /// That value belongs to a line that is no option.
+    lost: bool,
     /// The blank lines since the last line of that value.
     blank: Vec<Place>,
 }
@@ -101,7 +107,7 @@ impl Scan<'_> {
         let goes_on = self.indent.is_some_and(|key| indent > key);
         let blank = std::mem::take(&mut self.blank);
         if goes_on {
-            let sections = self.index.sections.last_mut();
+            let sections = self.index.sections.last_mut().filter(|_| !self.lost);
             if let Some(key) = sections.and_then(|section| section.keys.last_mut()) {
                 key.lines.extend(blank);
                 key.lines.push(place);
@@ -176,9 +182,10 @@ impl Scan<'_> {
                 "write name = value; a line that continues a value must be indented",
             );
             // Its continuation lines belong to it and not to the option before.
-            self.push(String::from("#"), place.clone(), Vec::new());
-            return format!("{}# =", " ".repeat(indent)).replace('#', "\u{2}");
+            self.lost = true;
+            return format!("{}{NOTHING} =", " ".repeat(indent));
         };
+        self.lost = false;
         if !self
             .seen
             .insert((section.clone(), Some(key.to_lowercase())))
