@@ -376,6 +376,68 @@ fn another_programs_lock_fails_a_commit_and_the_next_one_succeeds() {
     assert_eq!(seen, 1, "a reader sees it while the store is open");
 }
 
+/// The child of the next test: fills the file system it is in, then makes room again.
+#[test]
+fn child_fills_its_disk() {
+    let Some(dir) = std::env::var_os("BANISHD_TEST_FULL") else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    let mut store = Store::open(dir).unwrap().store;
+    let mut model = Model::default();
+    store.commit(&numbered(1)).unwrap();
+    model.commit(&numbered(1));
+    let ballast = dir.join("ballast");
+    let chunk = vec![7; 4096];
+    let mut file = fs::File::create(&ballast).unwrap();
+    while file.write_all(&chunk).is_ok() {}
+    drop(file);
+
+    // Somewhere in here the log finds no room, perhaps in the middle of a commit.
+    let mut refused = None;
+    for number in 2..500 {
+        match store.commit(&numbered(number)) {
+            Ok(()) => model.commit(&numbered(number)),
+            Err(error) => refused = Some((number, error)),
+        }
+    }
+    let (number, error) = refused.unwrap();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert!(error.to_string().contains("make room"), "{error}");
+    fs::remove_file(&ballast).unwrap();
+    store.commit(&numbered(number)).unwrap();
+    model.commit(&numbered(number));
+    drop(store);
+
+    let opened = Store::open(dir).unwrap();
+    assert_eq!(sorted(opened.remembered), model.remembered());
+    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
+}
+
+#[test]
+fn root_a_full_disk_refuses_whole_commits_and_works_again_with_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=400k none \"$BANISHD_TEST_FULL\" && exec \"$0\" \
+                  store::child_fills_its_disk --exact";
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a mount needs a namespace of its own"
+    )]
+    let done = std::process::Command::new("unshare")
+        .args(["--mount", "--", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env("BANISHD_TEST_FULL", dir.path())
+        .output()
+        .unwrap();
+
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stdout)
+    );
+}
+
 /// The log does not grow for ever while nobody closes the store.
 #[test]
 fn the_log_stays_small() {

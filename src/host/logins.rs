@@ -86,7 +86,10 @@ impl Follower<'_> {
             Some(address) => Builder::address(address.as_str()),
             None => Builder::system(),
         };
-        let connection = builder.method_timeout(ANSWER).build().await?;
+        let connecting = builder.method_timeout(ANSWER).build();
+        let connection = timeout(ANSWER, connecting)
+            .await
+            .map_err(std::io::Error::from)??;
         let mut changes = changes(&connection).await?;
         loop {
             let list = self.list(&connection).await?;

@@ -97,12 +97,16 @@ async fn follow_kernel(
 
 /// Waits until the kernel tells something that `known` does not know. A lost message counts as such.
 async fn hear(socket: &Socket, readable: &Readable, known: &Network) -> io::Result<()> {
-    let mut buffer = vec![0; DATAGRAM];
-    let mut next = || {
+    let next = || {
+        // Not kept while waiting: nothing may be told for months.
+        let mut buffer = vec![0; DATAGRAM];
         loop {
             match socket.receive(&mut buffer) {
-                Ok(Some(news)) if Messages(news).any(|m| known.differs(&route::read(&m))) => break,
-                Ok(Some(_)) => {}
+                Ok(Some(datagram)) => {
+                    if Messages(datagram).any(|m| known.differs(&route::read(&m))) {
+                        break;
+                    }
+                }
                 Ok(None) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => break,
                 Err(error) => return Err(error),

@@ -26,7 +26,8 @@ impl Bus {
         let address = format!("unix:path={}/bus", dir.path().display());
         let config = format!(
             "<busconfig><listen>{address}</listen><policy context='default'>\
-             <allow send_destination='*' eavesdrop='true'/><allow own='*'/><allow user='*'/>\
+             <allow send_destination='*'/><allow receive_sender='*'/><allow own='*'/>\
+             <allow user='*'/>\
              </policy></busconfig>"
         );
         std::fs::write(dir.path().join("config"), config).unwrap();
@@ -43,9 +44,10 @@ impl Bus {
         self.daemon = run(&self.dir);
     }
 
-    fn stop(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
+    pub(crate) fn stop(&mut self) {
+        // Stopping twice is no error.
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
         let _ = std::fs::remove_file(self.dir.path().join("bus"));
     }
 }
@@ -62,6 +64,7 @@ fn run(dir: &tempfile::TempDir) -> Child {
         .arg(format!("--config-file={}/config", dir.path().display()))
         .args(["--nofork", "--nosyslog", "--print-address"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     // It prints its address once it listens.
