@@ -49,6 +49,17 @@ fn error_name(error: &zbus::Error) -> String {
     }
 }
 
+fn error_text(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::MethodError(_, text, _) => text.clone().unwrap_or_default(),
+        zbus::Error::FDO(known) => {
+            let text = zbus::DBusError::description(&**known);
+            text.unwrap_or_default().to_owned()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_ban_is_made_listed_extended_and_lifted() {
     let script = Script::new();
@@ -116,13 +127,13 @@ async fn every_refusal_has_its_name_and_a_sentence() {
     for (error, name) in answers {
         let error = error.unwrap();
         assert_eq!(error_name(&error), name);
-        let text = error.description().unwrap_or_default().to_owned();
+        let text = error_text(&error);
         assert!(text.ends_with(['.', '?']), "{text}");
     }
     let error = manager.ban("shsd", "192.0.2.1").await.unwrap_err();
     assert_eq!(
-        error.description(),
-        Some("No jail 'shsd' is configured; did you mean 'sshd'?")
+        error_text(&error),
+        "No jail 'shsd' is configured; did you mean 'sshd'?"
     );
 }
 
@@ -136,7 +147,7 @@ async fn a_reload_fails_with_the_diagnostics_as_they_are() {
     let error = manager.reload().await.unwrap_err();
 
     assert_eq!(error_name(&error), "org.banishd.Banish1.ReloadFailed");
-    assert_eq!(error.description(), Some("jail.conf:3:1: no"));
+    assert_eq!(error_text(&error), "jail.conf:3:1: no");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A stand-in for the daemon's loop: it answers from a plain map and announces what changes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
@@ -101,10 +102,14 @@ impl Script {
                 max,
                 reply,
             } => {
-                let bans = state.bans.iter().filter(|(key, _)| {
-                    jail.as_ref().is_none_or(|jail| key.0 == *jail)
-                        && after.as_ref().is_none_or(|after| *key > after)
-                });
+                let from = match after {
+                    Some(after) => Bound::Excluded(after),
+                    None => Bound::Unbounded,
+                };
+                let bans = state
+                    .bans
+                    .range((from, Bound::Unbounded))
+                    .filter(|(key, _)| jail.as_ref().is_none_or(|jail| key.0 == *jail));
                 drop(reply.send(bans.take(max).map(|(_, ban)| ban.clone()).collect()));
             }
             Request::Lookup(wanted, reply) => {
