@@ -144,7 +144,7 @@ impl Client {
             .await
             .map_err(ClientError::NoBus)?;
         let bus = DBusProxy::new(&connection).await?;
-        let name = BUS_NAME.try_into().map_err(zbus::Error::from)?;
+        let name = BUS_NAME.try_into()?;
         if !bus.name_has_owner(name).await.map_err(zbus::Error::from)? {
             return Err(ClientError::NotRunning(why_not_running(&connection).await));
         }
