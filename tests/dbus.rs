@@ -6,5 +6,7 @@ pub(crate) mod bus;
 pub(crate) mod peer;
 /// Who may do what, on a real bus.
 mod policy;
+/// The real polkitd.
+mod polkit;
 /// A stand-in for the daemon's loop.
 pub(crate) mod script;

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use banishd::dbus::names::BUS_NAME;
 use banishd::dbus::{link, service};
 
 use crate::dbus::script::{Script, options};
@@ -35,10 +36,13 @@ const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bu
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Properties"/>
   </policy>
-  <policy user="root">
-    <allow own="org.freedesktop.PolicyKit1"/>
+  <policy context="default">
     <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>
+  <policy user="root">
+    <allow own="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <include ignore_missing="yes">/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>
   <include>@CONF@</include>
 </busconfig>
 "#;
@@ -57,7 +61,10 @@ impl PrivateBus {
         // other users must reach the socket
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let conf = dir.path().join("org.banishd.Banish1.conf");
-        std::fs::copy(Path::new(ROOT).join("dbus/org.banishd.Banish1.conf"), &conf).unwrap();
+        let policy = Path::new(ROOT).join("dbus/org.banishd.Banish1.conf");
+        let policy = std::fs::read_to_string(policy).unwrap();
+        // a user that exists everywhere stands for ours
+        std::fs::write(&conf, policy.replace("\"banishd\"", "\"daemon\"")).unwrap();
         let config = CONFIG
             .replace("@DIR@", &dir.path().display().to_string())
             .replace("@CONF@", &conf.display().to_string());
@@ -68,6 +75,10 @@ impl PrivateBus {
 
     pub(crate) fn address(&self) -> String {
         format!("unix:path={}/socket", self.dir.path().display())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     pub(crate) fn stop(&mut self) {
@@ -178,12 +189,12 @@ impl Drop for Service {
 pub(crate) fn bus_with(script: &Script) -> (PrivateBus, Service) {
     let bus = PrivateBus::start();
     let service = Service::start(&bus.address(), script);
-    wait_for_name(&bus);
+    wait_for_name(&bus, BUS_NAME);
     (bus, service)
 }
 
-/// Returns when the service has its name.
-pub(crate) fn wait_for_name(bus: &PrivateBus) {
+/// Returns when somebody has the name.
+pub(crate) fn wait_for_name(bus: &PrivateBus, name: &str) {
     for _ in 0..400 {
         let asked = bus.run(
             "busctl",
@@ -194,7 +205,7 @@ pub(crate) fn wait_for_name(bus: &PrivateBus) {
                 "org.freedesktop.DBus",
                 "NameHasOwner",
                 "s",
-                "org.banishd.Banish1",
+                name,
             ],
         );
         if text(&asked.stdout).trim() == "b true" {
@@ -202,7 +213,7 @@ pub(crate) fn wait_for_name(bus: &PrivateBus) {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("the service never took its name");
+    panic!("nobody took the name {name}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -127,7 +127,7 @@ fn root_the_service_comes_back_with_the_bus() {
 
     bus.restart();
 
-    wait_for_name(&bus);
+    wait_for_name(&bus, MANAGER[0]);
     let ban = bus.run("busctl", &call(&["Ban", "ss", "sshd", "192.0.2.1"]));
     assert_eq!(text(&ban.stdout), "b true\n");
 }
@@ -141,7 +141,7 @@ fn root_a_bus_that_starts_later_is_found() {
 
     bus.restart();
 
-    wait_for_name(&bus);
+    wait_for_name(&bus, MANAGER[0]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn root_a_second_daemon_waits_for_the_name() {
 
     drop(first);
 
-    wait_for_name(&bus);
+    wait_for_name(&bus, MANAGER[0]);
     assert!(bus.run("busctl", &ban).status.success());
     second_script.with(|state| assert_eq!(state.commands.len(), 1));
 }

@@ -308,7 +308,8 @@ impl Log for QuietLog {
 pub(crate) fn options(address: &str) -> Options {
     Options {
         bus: Bus::Address(address.to_owned()),
-        own_uid: 0,
+        own_uid: std::fs::metadata("/proc/self")
+            .map_or(0, |m| std::os::unix::fs::MetadataExt::uid(&m)),
         log: Arc::new(QuietLog(Mutex::new("info".to_owned()))),
         pause: std::time::Duration::from_millis(20),
     }
