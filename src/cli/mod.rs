@@ -1,7 +1,228 @@
 //! ASKS: banishctl, a client of the bus.
+//!
+//! Comes in: a command line. Goes out: calls on the bus, text or JSON on stdout, errors on stderr and
+//! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
+
+mod client;
+mod monitor;
+mod render;
+mod span;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::client::{Client, ClientError};
+use crate::cli::render::Style;
+use crate::engine::time::BanTime;
+
+/// Look at and change what banishd bans.
+#[derive(Debug, Parser)]
+#[command(name = "banishctl", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the daemon and its jails, or one jail
+    Status {
+        /// The jail
+        jail: Option<String>,
+    },
+    /// List bans
+    Bans {
+        /// Of this jail only
+        jail: Option<String>,
+        /// Only those that cover this address or lie within this prefix
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "jail")]
+        of: Option<String>,
+    },
+    /// Ban an address or a prefix
+    Ban {
+        /// The jail
+        jail: String,
+        /// The address or prefix
+        address: String,
+        /// For this long: 600, 10min, "1h 30min", forever (default: as long as the jail does)
+        #[arg(long = "for", value_name = "TIME", value_parser = span::parse)]
+        time: Option<BanTime>,
+    },
+    /// Lift bans: of an address in one jail or in all, or all of them
+    Unban(Unban),
+    /// Read the configuration again, and wait until it is in force
+    Reload,
+    /// Let a stopped jail run again
+    Start {
+        /// The jail
+        jail: String,
+    },
+    /// Stop a jail and lift its bans, until it is started or banishd restarts
+    Stop {
+        /// The jail
+        jail: String,
+    },
+    /// Follow what happens
+    Monitor,
+    /// Try a log message on a jail's filter
+    Test {
+        /// The jail
+        jail: String,
+        /// The message
+        message: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Unban {
+    /// JAIL ADDRESS, ADDRESS, or with --all an optional JAIL
+    #[arg(value_name = "[JAIL] ADDRESS", num_args = 1..=2, required_unless_present = "all")]
+    what: Vec<String>,
+    /// Lift every ban, of the jail if one is named
+    #[arg(long)]
+    all: bool,
+}
 
 /// Runs one command.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => Err(ClientError::Output(error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), ClientError> {
+    let client = Client::connect().await?;
+    let json = arguments.json;
+    let style = Style {
+        colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let text = match arguments.verb {
+        Verb::Status { jail: None } => {
+            let status = client.status().await?;
+            match json {
+                true => render::to_json(&status),
+                false => render::status(&status, client::now(), style),
+            }
+        }
+        Verb::Status { jail: Some(jail) } => {
+            let jail = client.jail(&jail).await?;
+            match json {
+                true => render::to_json(&jail),
+                false => render::jail(&jail, client::now(), style),
+            }
+        }
+        Verb::Bans { jail, of } => {
+            let bans = client.bans(jail.as_deref(), of.as_deref()).await?;
+            match json {
+                true => render::bans_json(&bans),
+                false => render::bans(&bans, client::now()),
+            }
+        }
+        Verb::Monitor => return monitor::follow(&client, json).await,
+        other => change(&client, other, json).await?,
+    };
+    print(&text)
+}
+
+/// The verbs that change something, or try something.
+async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, ClientError> {
+    let (text, value) = match verb {
+        Verb::Ban {
+            jail,
+            address,
+            time,
+        } => {
+            let changed = client.ban(&jail, &address, time).await?;
+            let text = match changed {
+                true => format!("Banned {address} in '{jail}'.\n"),
+                false => format!("{address} was banned in '{jail}' already.\n"),
+            };
+            (text, serde_json::json!({ "changed": changed }))
+        }
+        Verb::Unban(unban) => {
+            let removed = lift(client, &unban).await?;
+            let text = match removed {
+                0 => "Nothing was banned.\n".to_owned(),
+                1 => "Lifted 1 ban.\n".to_owned(),
+                n => format!("Lifted {n} bans.\n"),
+            };
+            (text, serde_json::json!({ "removed": removed }))
+        }
+        Verb::Reload => {
+            client.reload().await?;
+            (String::new(), serde_json::json!({}))
+        }
+        Verb::Start { jail } => {
+            client.start(&jail).await?;
+            (String::new(), serde_json::json!({}))
+        }
+        Verb::Stop { jail } => {
+            client.stop(&jail).await?;
+            (String::new(), serde_json::json!({}))
+        }
+        Verb::Test { jail, message } => {
+            let (matched, address, rule) = client.test(&jail, &message).await?;
+            let text = match matched {
+                true => format!("A failure of {address}, found by\n  {rule}\n"),
+                false => format!("No failure for '{jail}'.\n"),
+            };
+            let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
+            (text, value)
+        }
+        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor => return Ok(String::new()),
+    };
+    Ok(if json { format!("{value}\n") } else { text })
+}
+
+async fn lift(client: &Client, unban: &Unban) -> Result<u32, ClientError> {
+    match (unban.all, unban.what.as_slice()) {
+        (true, []) => client.unban_all("").await,
+        (true, [jail]) => client.unban_all(jail).await,
+        (false, [address]) => client.unban_address(address).await,
+        (false, [jail, address]) => client.unban(jail, address).await.map(u32::from),
+        _ => Err(ClientError::Usage(
+            "'unban --all' takes at most a jail, 'unban' an address or a jail and an address",
+        )),
+    }
+}
+
+/// Writes to stdout.
+fn print(text: &str) -> Result<(), ClientError> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(ClientError::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -1,5 +1,6 @@
 //! The manager's object: `org.banishd.Banish1.Manager`. It only says which method does what; the
 //! work is in [`crate::dbus::api`]. The comments on members go into the introspection data.
+#![expect(clippy::too_many_arguments, reason = "signals have these arguments")]
 
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
@@ -243,7 +244,6 @@ impl Manager {
 
     /// A ban began. Only for those who may read the journal.
     #[zbus(signal)]
-    #[expect(clippy::too_many_arguments, reason = "the interface has these")]
     pub(crate) async fn ban_new(
         emitter: &SignalEmitter<'_>,
         jail: &str,
@@ -257,7 +257,6 @@ impl Manager {
 
     /// The end of a ban moved. Only for those who may read the journal.
     #[zbus(signal)]
-    #[expect(clippy::too_many_arguments, reason = "the interface has these")]
     pub(crate) async fn ban_changed(
         emitter: &SignalEmitter<'_>,
         jail: &str,

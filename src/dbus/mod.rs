@@ -28,4 +28,4 @@ pub mod shown;
 
 pub mod proxy;
 
-mod stream;
+pub(crate) mod stream;

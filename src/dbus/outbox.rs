@@ -126,7 +126,7 @@ impl Outbox {
             }
         }
         self.bursts
-            .retain(|_, burst| burst.events > 0 || burst.flood);
+            .retain(|_, burst| burst.events > 0 || burst.flood || burst.untold);
         if self.properties_wait() && now >= self.properties_from {
             self.properties_from = now + PROPERTIES_EVERY;
             if std::mem::take(&mut self.manager) {
@@ -266,6 +266,17 @@ mod tests {
 
         let of_jail = out.iter().filter(|s| matches!(s, Signal::Jail(_))).count();
         assert_eq!(of_jail, 10);
+    }
+
+    #[test]
+    fn a_gap_is_told_within_a_second() {
+        let (mut outbox, mut out) = (Outbox::default(), Vec::new());
+        outbox.reset(Duration::ZERO, sshd());
+        outbox.due(Duration::ZERO, &mut out);
+
+        outbox.due(Duration::from_secs(1), &mut out);
+
+        assert_eq!(resets(&out), 1);
     }
 
     #[test]

@@ -1,0 +1,332 @@
+//! The calls, and what went wrong in words that say what to do.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use zbus::connection::Builder;
+use zbus::fdo::{self, DBusProxy, PropertiesProxy};
+use zbus::names::InterfaceName;
+use zbus::proxy::CacheProperties;
+use zbus::wire::OwnedVariant;
+use zbus::{Connection, DBusError};
+
+use crate::dbus::names::{BUS_NAME, JAIL_INTERFACE, MANAGER_INTERFACE, MANAGER_PATH};
+use crate::dbus::proxy::{JailProxy, ManagerProxy};
+use crate::dbus::wire::{BanInfo, PAGE_MAX, duration_usec};
+use crate::engine::time::{BanTime, Timestamp};
+
+/// A connection to a running banishd.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) connection: Connection,
+    manager: ManagerProxy<'static>,
+}
+
+/// What `status` shows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) state: String,
+    pub(crate) troubles: Vec<String>,
+    pub(crate) backend: String,
+    pub(crate) bans: u32,
+    pub(crate) bans_total: u64,
+    pub(crate) suppressed: u64,
+    pub(crate) journal_usec: u64,
+    pub(crate) jails: Vec<Jail>,
+}
+
+/// What `status JAIL` shows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Jail {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) state: String,
+    pub(crate) problem: String,
+    pub(crate) units: Vec<String>,
+    pub(crate) matches: Vec<String>,
+    pub(crate) ports: Vec<String>,
+    pub(crate) max_failures: u32,
+    pub(crate) find_usec: u64,
+    pub(crate) ban_usec: u64,
+    pub(crate) bans: u32,
+    pub(crate) failing: u32,
+    pub(crate) bans_total: u64,
+    pub(crate) failures_total: u64,
+    pub(crate) spared_total: u64,
+    pub(crate) last_ban_usec: u64,
+    pub(crate) packets_dropped: u64,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No bus.
+    #[error("cannot reach the system bus: {0}; is dbus running?")]
+    NoBus(zbus::Error),
+    /// No daemon; the text says what to do.
+    #[error("{0}")]
+    NotRunning(&'static str),
+    /// Not allowed; the text is the daemon's.
+    #[error("{0} Try it as root or with sudo.")]
+    Denied(String),
+    /// Refused; the text is the daemon's.
+    #[error("{0}")]
+    Refused(String),
+    /// The daemon vanished or does not answer.
+    #[error("banishd did not answer: {0}")]
+    Broken(zbus::Error),
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// Output failed.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+impl ClientError {
+    /// As in banishctl(1).
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) | Self::Broken(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NoBus(_) | Self::NotRunning(_) => 3,
+            Self::Denied(_) => 4,
+        }
+    }
+}
+
+impl From<zbus::Error> for ClientError {
+    fn from(error: zbus::Error) -> Self {
+        const DENIED: [&str; 3] = [
+            "org.freedesktop.DBus.Error.AccessDenied",
+            "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+            "org.freedesktop.DBus.Error.AuthFailed",
+        ];
+        let (name, text) = match &error {
+            zbus::Error::MethodError(name, text, _) => (name.to_string(), text.clone()),
+            zbus::Error::FDO(known) if !matches!(**known, fdo::Error::ZBus(_)) => {
+                let text = known.description().map(str::to_owned);
+                (known.name().to_string(), text)
+            }
+            _ => return Self::Broken(error),
+        };
+        let text = text.unwrap_or_else(|| name.clone());
+        match DENIED.contains(&name.as_str()) {
+            true => Self::Denied(text),
+            false => Self::Refused(text),
+        }
+    }
+}
+
+/// The wall clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the client shows ends of bans as times from now"
+)]
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let usec = since.map_or(0, |d| d.as_micros());
+    Timestamp::from_usec(u64::try_from(usec).unwrap_or(u64::MAX))
+}
+
+impl Client {
+    /// How long a call may take: somebody may have to type a password.
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    /// Connects to the bus and looks for banishd, without starting it.
+    pub(crate) async fn connect() -> Result<Self, ClientError> {
+        let connection = Builder::system()
+            .method_timeout(Self::PATIENCE)
+            .build()
+            .await
+            .map_err(ClientError::NoBus)?;
+        let bus = DBusProxy::new(&connection).await?;
+        let name = BUS_NAME.try_into()?;
+        if !bus.name_has_owner(name).await.map_err(zbus::Error::from)? {
+            return Err(ClientError::NotRunning(why_not_running(&connection).await));
+        }
+        let manager = ManagerProxy::builder(&connection)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        Ok(Self {
+            connection,
+            manager,
+        })
+    }
+
+    pub(crate) async fn status(&self) -> Result<Status, ClientError> {
+        let values = self.properties(MANAGER_PATH, MANAGER_INTERFACE).await?;
+        let mut jails = Vec::new();
+        for (_, _, _, path) in self.manager.list_jails().await? {
+            jails.push(self.jail_at(path.as_str()).await?);
+        }
+        Ok(Status {
+            version: value(&values, "Version"),
+            state: value(&values, "State"),
+            troubles: value(&values, "Troubles"),
+            backend: value(&values, "Backend"),
+            bans: value(&values, "NBans"),
+            bans_total: value(&values, "NBansTotal"),
+            suppressed: value(&values, "NMessagesSuppressed"),
+            journal_usec: value(&values, "JournalTimestamp"),
+            jails,
+        })
+    }
+
+    pub(crate) async fn jail(&self, name: &str) -> Result<Jail, ClientError> {
+        let path = self.manager.get_jail(name).await?;
+        self.jail_at(path.as_str()).await
+    }
+
+    pub(crate) async fn bans(
+        &self,
+        jail: Option<&str>,
+        of: Option<&str>,
+    ) -> Result<Vec<BanInfo>, ClientError> {
+        if let Some(address) = of {
+            return Ok(self.manager.lookup_address(address).await?);
+        }
+        let (mut bans, mut after) = (Vec::new(), String::new());
+        loop {
+            let list = self
+                .manager
+                .list_bans(jail.unwrap_or_default(), &after, PAGE_MAX);
+            let (page, next) = list.await?;
+            bans.extend(page);
+            if next.is_empty() {
+                return Ok(bans);
+            }
+            after = next;
+        }
+    }
+
+    pub(crate) async fn ban(
+        &self,
+        jail: &str,
+        address: &str,
+        time: Option<BanTime>,
+    ) -> Result<bool, ClientError> {
+        let usec = duration_usec(time);
+        Ok(self.manager.ban_for(jail, address, usec, 0).await?)
+    }
+
+    pub(crate) async fn unban(&self, jail: &str, address: &str) -> Result<bool, ClientError> {
+        Ok(self.manager.unban(jail, address).await?)
+    }
+
+    pub(crate) async fn unban_address(&self, address: &str) -> Result<u32, ClientError> {
+        Ok(self.manager.unban_address(address).await?)
+    }
+
+    pub(crate) async fn unban_all(&self, jail: &str) -> Result<u32, ClientError> {
+        Ok(self.manager.unban_all(jail).await?)
+    }
+
+    pub(crate) async fn reload(&self) -> Result<(), ClientError> {
+        Ok(self.manager.reload().await?)
+    }
+
+    pub(crate) async fn start(&self, jail: &str) -> Result<(), ClientError> {
+        Ok(self.manager.start_jail(jail).await?)
+    }
+
+    pub(crate) async fn stop(&self, jail: &str) -> Result<(), ClientError> {
+        Ok(self.manager.stop_jail(jail).await?)
+    }
+
+    pub(crate) async fn test(
+        &self,
+        jail: &str,
+        message: &str,
+    ) -> Result<(bool, String, String), ClientError> {
+        let path = self.manager.get_jail(jail).await?;
+        let jail = JailProxy::builder(&self.connection)
+            .path(path)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        Ok(jail.test_message(message).await?)
+    }
+
+    /// Whether this user may see addresses.
+    pub(crate) async fn check_access(&self) -> Result<(), ClientError> {
+        self.manager.list_bans("", "", 1).await?;
+        Ok(())
+    }
+
+    async fn jail_at(&self, path: &str) -> Result<Jail, ClientError> {
+        let values = self.properties(path, JAIL_INTERFACE).await?;
+        Ok(Jail {
+            name: value(&values, "Name"),
+            description: value(&values, "Description"),
+            state: value(&values, "State"),
+            problem: value(&values, "Problem"),
+            units: value(&values, "Units"),
+            matches: value(&values, "Matches"),
+            ports: value(&values, "Ports"),
+            max_failures: value(&values, "MaxFailures"),
+            find_usec: value(&values, "FindUSec"),
+            ban_usec: value(&values, "BanUSec"),
+            bans: value(&values, "NBans"),
+            failing: value(&values, "NFailing"),
+            bans_total: value(&values, "NBansTotal"),
+            failures_total: value(&values, "NFailuresTotal"),
+            spared_total: value(&values, "NSparedTotal"),
+            last_ban_usec: value(&values, "LastBanTimestamp"),
+            packets_dropped: value(&values, "NPacketsDropped"),
+        })
+    }
+
+    async fn properties(&self, path: &str, interface: &'static str) -> Result<Values, ClientError> {
+        let proxy = PropertiesProxy::builder(&self.connection)
+            .destination(BUS_NAME)
+            .path(path)
+            .build()
+            .await?;
+        let interface = InterfaceName::from_static_str(interface)?;
+        Ok(proxy.get_all(interface).await.map_err(zbus::Error::from)?)
+    }
+}
+
+type Values = HashMap<String, OwnedVariant>;
+
+/// A property; nothing where an older daemon does not have it.
+fn value<T>(values: &Values, name: &str) -> T
+where
+    T: Default + TryFrom<OwnedVariant>,
+{
+    let found = values.get(name).and_then(|value| value.try_clone().ok());
+    found
+        .and_then(|value| T::try_from(value).ok())
+        .unwrap_or_default()
+}
+
+/// What systemd knows of a daemon that is not on the bus.
+async fn why_not_running(connection: &Connection) -> &'static str {
+    let reply = connection
+        .call_method(
+            Some("org.freedesktop.systemd1"),
+            "/org/freedesktop/systemd1",
+            Some("org.freedesktop.systemd1.Manager"),
+            "GetUnitFileState",
+            &"banishd.service",
+        )
+        .await;
+    let state = reply.and_then(|message| message.body().deserialize::<String>());
+    match state.as_deref() {
+        Ok("disabled") => {
+            "banishd is not enabled; 'systemctl enable --now banishd' enables and starts it."
+        }
+        Ok("masked" | "masked-runtime") => {
+            "banishd is masked; 'systemctl unmask banishd' and 'systemctl enable --now banishd' start it."
+        }
+        _ => {
+            "banishd is not running; 'systemctl start banishd' starts it, \
+             'journalctl -u banishd' says why it stopped."
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Text from values, and nothing else: the same values and the same time give the same text.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cli::client::{Jail, Status};
+use crate::dbus::wire::{BanInfo, BanLine, FOREVER};
+use crate::engine::time::{Span, Timestamp};
+
+/// How text looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// Whether states are coloured.
+    pub(crate) colour: bool,
+}
+
+/// Anything as a line of JSON.
+pub(crate) fn to_json(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    text + "\n"
+}
+
+/// Bans as a JSON array.
+pub(crate) fn bans_json(bans: &[BanInfo]) -> String {
+    to_json(&bans.iter().map(BanLine::from).collect::<Vec<_>>())
+}
+
+/// The daemon and its jails.
+pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
+    let mut text = String::new();
+    let (dot, state) = mark(&status.state, style);
+    let _ = writeln!(text, "{dot} banishd {} - {state}", status.version);
+    let _ = writeln!(text, "  Firewall: {}", status.backend);
+    let (bans, total) = (status.bans, status.bans_total);
+    let _ = writeln!(text, "      Bans: {bans} in force, {total} in all");
+    if status.journal_usec > 0 {
+        let read = ago(status.journal_usec, now);
+        let _ = writeln!(text, "   Journal: latest entry read is from {read}");
+    }
+    if status.suppressed > 0 {
+        let _ = writeln!(
+            text,
+            "Suppressed: {} messages that journald dropped unread, attacks may be among them\n            \
+             (raise LogRateLimitBurst= of the unit that logs so much, see systemd.exec(5))",
+            status.suppressed
+        );
+    }
+    for trouble in &status.troubles {
+        let _ = writeln!(text, "   Trouble: {trouble}");
+    }
+    text.push('\n');
+    let mut rows =
+        vec![["JAIL", "STATE", "BANS", "FAILING", "TOTAL", "LAST BAN"].map(str::to_owned)];
+    for jail in &status.jails {
+        rows.push([
+            jail.name.clone(),
+            jail.state.clone(),
+            jail.bans.to_string(),
+            jail.failing.to_string(),
+            jail.bans_total.to_string(),
+            match jail.last_ban_usec {
+                0 => "-".to_owned(),
+                usec => ago(usec, now),
+            },
+        ]);
+    }
+    text + &table(&rows)
+}
+
+/// One jail.
+pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
+    let mut text = String::new();
+    let (dot, state) = mark(&jail.state, style);
+    let _ = writeln!(text, "{dot} {} - {}", jail.name, jail.description);
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "{name:>10}: {value}");
+        }
+    };
+    line("State", state);
+    line("Problem", jail.problem.clone());
+    line("Units", jail.units.join(" "));
+    line("Matches", jail.matches.join(" + "));
+    line("Ports", jail.ports.join(" "));
+    if jail.max_failures > 0 {
+        let find = Span::from_usec(jail.find_usec);
+        let lasting = match jail.ban_usec {
+            FOREVER => "for ever".to_owned(),
+            usec => format!("for {}", Span::from_usec(usec)),
+        };
+        let policy = format!("{} failures within {find} ban {lasting}", jail.max_failures);
+        line("Policy", policy);
+    }
+    line(
+        "Bans",
+        format!("{} in force, {} in all", jail.bans, jail.bans_total),
+    );
+    let failures = format!(
+        "{} in all, {} offenders failing",
+        jail.failures_total, jail.failing
+    );
+    line("Failures", failures);
+    if jail.spared_total > 0 {
+        line(
+            "Spared",
+            format!("{} (ignoreip or protected)", jail.spared_total),
+        );
+    }
+    line("Dropped", format!("{} packets", jail.packets_dropped));
+    if jail.last_ban_usec > 0 {
+        line("Last ban", ago(jail.last_ban_usec, now));
+    }
+    text
+}
+
+/// A list of bans.
+pub(crate) fn bans(bans: &[BanInfo], now: Timestamp) -> String {
+    if bans.is_empty() {
+        return "No bans.\n".to_owned();
+    }
+    let head = [
+        "JAIL", "ADDRESS", "SINCE", "ENDS", "FAILURES", "EARLIER", "ORIGIN",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(bans.iter().map(|ban| {
+        [
+            ban.jail.clone(),
+            ban.address.clone(),
+            ago(ban.since_usec, now),
+            ends(ban.until_usec, now),
+            ban.failures.to_string(),
+            ban.earlier.to_string(),
+            ban.origin.clone(),
+        ]
+    }));
+    table(&rows)
+}
+
+/// A ban that began or changed, in one line.
+pub(crate) fn ban_told(event: &str, ban: &BanInfo) -> String {
+    let verb = if event == "BanNew" {
+        "banned"
+    } else {
+        "now banned"
+    };
+    let lasting = match ban.until_usec {
+        FOREVER => "for ever".to_owned(),
+        until => format!("for {}", coarse(until.saturating_sub(ban.since_usec))),
+    };
+    let why = match ban.failures {
+        0 => format!("({})", ban.origin),
+        n => format!("after {n} failures"),
+    };
+    format!("{}: {} {verb} {lasting} {why}", ban.jail, ban.address)
+}
+
+/// The time of day, UTC.
+pub(crate) fn clock(now: Timestamp) -> String {
+    let seconds = now.usec() / 1_000_000 % 86_400;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}Z", seconds % 60)
+}
+
+fn ago(usec: u64, now: Timestamp) -> String {
+    match now.usec().checked_sub(usec) {
+        Some(span) if span >= 1_000_000 => format!("{} ago", coarse(span)),
+        _ => "now".to_owned(),
+    }
+}
+
+fn ends(usec: u64, now: Timestamp) -> String {
+    match usec.checked_sub(now.usec()) {
+        _ if usec == FOREVER => "never".to_owned(),
+        Some(span) if span >= 1_000_000 => format!("in {}", coarse(span)),
+        _ => "now".to_owned(),
+    }
+}
+
+/// The two largest units of a span, no finer than seconds.
+fn coarse(usec: u64) -> String {
+    let text = Span::from_usec(usec - usec % 1_000_000).to_string();
+    let words: Vec<&str> = text.split(' ').take(2).collect();
+    words.join(" ")
+}
+
+fn mark(state: &str, style: Style) -> (String, String) {
+    let code = match state {
+        "running" | "active" => "32",
+        "failed" => "31",
+        "degraded" | "inactive" => "33",
+        _ => "0",
+    };
+    match style.colour {
+        true => (
+            format!("\x1b[{code}m●\x1b[0m"),
+            format!("\x1b[{code}m{state}\x1b[0m"),
+        ),
+        false => ("●".to_owned(), state.to_owned()),
+    }
+}
+
+/// Columns as wide as their widest cell; numbers to the right.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    let mut numeric = [true; N];
+    for (index, row) in rows.iter().enumerate() {
+        for ((width, number), cell) in widths.iter_mut().zip(&mut numeric).zip(row) {
+            *width = cell.chars().count().max(*width);
+            *number &= index == 0 || cell.chars().all(|c| c.is_ascii_digit());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for ((width, number), cell) in widths.iter().zip(numeric).zip(row) {
+            let _ = match number && rows.len() > 1 {
+                true => write!(line, "{cell:>width$}  "),
+                false => write!(line, "{cell:<width$}  "),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_usec(1_767_323_045_000_000);
+    const PLAIN: Style = Style { colour: false };
+
+    fn sshd() -> Jail {
+        Jail {
+            name: "sshd".to_owned(),
+            description: "OpenSSH logins".to_owned(),
+            state: "active".to_owned(),
+            units: vec!["ssh.service".to_owned()],
+            matches: vec!["_SYSTEMD_UNIT=ssh.service _UID=0".to_owned()],
+            ports: vec!["22/tcp".to_owned()],
+            max_failures: 3,
+            find_usec: 600_000_000,
+            ban_usec: 600_000_000,
+            bans: 12,
+            failing: 3,
+            bans_total: 340,
+            failures_total: 1999,
+            spared_total: 2,
+            last_ban_usec: NOW.usec() - 301_500_000,
+            packets_dropped: 77,
+            ..Jail::default()
+        }
+    }
+
+    #[test]
+    fn status_shows_what_is_wrong_and_what_to_do() {
+        let broken = Jail {
+            name: "nginx-http-auth".to_owned(),
+            state: "failed".to_owned(),
+            ..Jail::default()
+        };
+        let shown = Status {
+            version: "0.1.0".to_owned(),
+            state: "degraded".to_owned(),
+            troubles: vec!["the store failed, keeping bans in memory".to_owned()],
+            backend: "nftables".to_owned(),
+            bans: 12,
+            bans_total: 340,
+            suppressed: 1200,
+            journal_usec: NOW.usec() - 3_000_000,
+            jails: vec![broken, sshd()],
+        };
+
+        insta::assert_snapshot!(status(&shown, NOW, PLAIN), @r"
+        ● banishd 0.1.0 - degraded
+          Firewall: nftables
+              Bans: 12 in force, 340 in all
+           Journal: latest entry read is from 3s ago
+        Suppressed: 1200 messages that journald dropped unread, attacks may be among them
+                    (raise LogRateLimitBurst= of the unit that logs so much, see systemd.exec(5))
+           Trouble: the store failed, keeping bans in memory
+
+        JAIL             STATE   BANS  FAILING  TOTAL  LAST BAN
+        nginx-http-auth  failed     0        0      0  -
+        sshd             active    12        3    340  5min 1s ago
+        ");
+    }
+
+    #[test]
+    fn a_jail_is_shown_line_by_line() {
+        insta::assert_snapshot!(jail(&sshd(), NOW, PLAIN), @r"
+        ● sshd - OpenSSH logins
+             State: active
+             Units: ssh.service
+           Matches: _SYSTEMD_UNIT=ssh.service _UID=0
+             Ports: 22/tcp
+            Policy: 3 failures within 10min ban for 10min
+              Bans: 12 in force, 340 in all
+          Failures: 1999 in all, 3 offenders failing
+            Spared: 2 (ignoreip or protected)
+           Dropped: 77 packets
+          Last ban: 5min 1s ago
+        ");
+    }
+
+    fn ban(address: &str, until_usec: u64) -> BanInfo {
+        BanInfo {
+            jail: "sshd".to_owned(),
+            address: address.to_owned(),
+            since_usec: NOW.usec() - 48_000_000,
+            until_usec,
+            failures: 3,
+            earlier: 0,
+            origin: "jail".to_owned(),
+        }
+    }
+
+    #[test]
+    fn bans_are_listed_with_times_from_now() {
+        let list = [
+            ban("192.0.2.1", NOW.usec() + 552_900_000),
+            ban("2001:db8::/64", FOREVER),
+        ];
+
+        insta::assert_snapshot!(bans(&list, NOW), @r"
+        JAIL  ADDRESS        SINCE    ENDS          FAILURES  EARLIER  ORIGIN
+        sshd  192.0.2.1      48s ago  in 9min 12s          3        0  jail
+        sshd  2001:db8::/64  48s ago  never                3        0  jail
+        ");
+        assert_eq!(bans(&[], NOW), "No bans.\n");
+    }
+
+    #[test]
+    fn a_ban_is_told_in_a_line() {
+        let ban = ban("192.0.2.1", NOW.usec() + 552_000_000);
+        let told = ban_told("BanNew", &ban);
+        assert_eq!(told, "sshd: 192.0.2.1 banned for 10min after 3 failures");
+        assert_eq!(clock(NOW), "03:04:05Z");
+    }
+
+    #[test]
+    fn only_states_are_coloured() {
+        let text = jail(&sshd(), NOW, Style { colour: true });
+        assert_eq!(text.matches('\x1b').count(), 4);
+    }
+}
