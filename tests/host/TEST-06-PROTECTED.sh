@@ -6,8 +6,8 @@
 
 # hold FROM USER: a login that stays; its pid is in $session.
 hold() {
-  REMOTE='sleep 60' PASSWORD=right ssh_as "$1" "$(target_of "$1")" -l "$2" \
-    -o PreferredAuthentications=password >"$work/hold" 2>&1 &
+  (REMOTE='sleep 60' PASSWORD=right exec_ssh "$1" -l "$2" -o PreferredAuthentications=password) \
+    >"$work/hold" 2>&1 &
   session=$!
   eventually 10 has_session "$2"
 }
