@@ -79,8 +79,8 @@ testcase_09_a_banned_address_gets_through_no_more_and_others_do() {
 
 testcase_10_a_ban_also_ends_a_connection_that_stands() {
   local session
-  REMOTE='sleep 30' PASSWORD=right ssh_as 198.18.1.22 203.0.113.1 -l tester \
-    -o PreferredAuthentications=password -o ServerAliveInterval=1 -o ServerAliveCountMax=3 >"$work/session" 2>&1 &
+  (REMOTE='sleep 30' PASSWORD=right exec_ssh 198.18.1.22 -l tester -o PreferredAuthentications=password \
+    -o ServerAliveInterval=1 -o ServerAliveCountMax=3) >"$work/session" 2>&1 &
   session=$!
   eventually 10 inside pgrep -u tester -x sleep
   call Ban ss sshd 198.18.1.22

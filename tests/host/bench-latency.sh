@@ -22,7 +22,7 @@ attack() {
   local i
   for ((i = 1; i <= count; i++)); do
     while [ "$(jobs -rp | wc -l)" -ge "${AT_ONCE:-10}" ]; do wait -n || true; done
-    wrong "198.18.$1.$i" 3 &
+    (HOST_TIMEOUT=15 guess "198.18.$1.$i" 3) >/dev/null 2>&1 &
   done
   sleep 12
 }

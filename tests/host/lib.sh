@@ -62,30 +62,46 @@ equal() { # ACTUAL EXPECTED WHAT
 
 # --- SSH as an attacker does it -------------------------------------------------------------------
 
-# ssh_as FROM TO OPTION... USER@: log in with the password of $PASSWORD; the answer is `true`'s.
-# SSH_ASKPASS answers every prompt, so one connection can try several passwords.
-ssh_as() {
-  local from=$1 to=$2
-  shift 2
-  printf '#!/bin/sh\necho "$PASSWORD"\n' >"$work/askpass"
-  chmod +x "$work/askpass"
-  PASSWORD=${PASSWORD:-wrong} SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force attacker \
-    ssh -F none -o BindAddress="$from" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-    -o LogLevel=ERROR -o PubkeyAuthentication=no -o ConnectTimeout=4 -o ConnectionAttempts=1 "$@" "$to" \
-    "${REMOTE:-true}" </dev/null
+# exec_ssh FROM OPTION...: becomes an ssh that logs in from that address with the password $PASSWORD
+# and runs $REMOTE. SSH_ASKPASS answers every prompt, so one connection can try several passwords.
+exec_ssh() {
+  local from=$1
+  shift
+  printf '#!/bin/sh\necho "$PASSWORD"\n' >"$work/askpass-$BASHPID"
+  chmod +x "$work/askpass-$BASHPID"
+  export PASSWORD=${PASSWORD:-wrong} SSH_ASKPASS=$work/askpass-$BASHPID SSH_ASKPASS_REQUIRE=force
+  exec "$here/host" from ssh -F none -o BindAddress="$from" -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o PubkeyAuthentication=no -o ConnectTimeout=4 \
+    -o ConnectionAttempts=1 "$@" "$(target_of "$from")" "${REMOTE:-true}" </dev/null
 }
 
-# wrong FROM TRIES [METHOD [USER]]: that many wrong passwords on one connection.
+# guess FROM TRIES [METHOD [USER]]: becomes an ssh with that many wrong passwords on one connection.
+guess() {
+  PASSWORD=wrong exec_ssh "$1" -l "${4:-root}" -o PreferredAuthentications="${3:-password}" \
+    -o NumberOfPasswordPrompts="$2"
+}
+
+# wrong FROM ...: the same to its end. Once the address is banned no answer reaches ssh, which would
+# wait for one as long as sshd lets it; so that ends it as well.
 wrong() {
-  local from=$1 tries=$2 method=${3:-password} user=${4:-root}
-  ! PASSWORD=wrong ssh_as "$from" "$(target_of "$from")" -l "$user" \
-    -o PreferredAuthentications="$method" -o NumberOfPasswordPrompts="$tries" >"$work/ssh-$from" 2>&1
+  local ssh status=0
+  (guess "$@") >"$work/ssh-$1" 2>&1 &
+  ssh=$!
+  while kill -0 $ssh 2>/dev/null; do
+    sleep 0.3
+    if in_kernel "$1" >/dev/null 2>&1; then
+      sleep 0.3
+      kill $ssh 2>/dev/null || true
+    fi
+  done
+  wait $ssh || status=$?
+  [ $status -ne 0 ] || fail "a wrong password was accepted"
 }
 
 # log_in FROM [USER]: the right password.
 log_in() {
-  PASSWORD=right ssh_as "$1" "$(target_of "$1")" -l "${2:-tester}" -o PreferredAuthentications=password \
-    -o NumberOfPasswordPrompts=1
+  (PASSWORD=right exec_ssh "$1" -l "${2:-tester}" -o PreferredAuthentications=password \
+    -o NumberOfPasswordPrompts=1)
 }
 
 target_of() { case $1 in *:*) echo 2001:db8::1 ;; *) echo 203.0.113.1 ;; esac; }
