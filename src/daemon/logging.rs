@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::dbus::log_control::{Log, UnknownLevel};
+use crate::engine::settings::LogLevel;
 
 /// The log's switch: its level can be turned while it runs.
 #[derive(Debug)]
@@ -70,6 +71,19 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 impl LogSwitch {
+    /// Sets the level that banishd.conf asks for.
+    pub fn turn(&self, level: LogLevel) {
+        let word = match level {
+            LogLevel::Error => "err",
+            LogLevel::Warning => "warning",
+            LogLevel::Notice => "notice",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        };
+        // All of them are words of syslog's.
+        let _ = self.set_level(word);
+    }
+
     fn threshold(&self) -> LevelFilter {
         let place = usize::from(self.level.load(Ordering::Relaxed));
         LEVELS
@@ -108,7 +122,10 @@ struct Turned(Arc<LogSwitch>);
 
 impl<S> Filter<S> for Turned {
     fn enabled(&self, meta: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        // Libraries speak only if something is wrong.
+        // Single bans are less than a notice. Libraries speak only if something is wrong.
+        if meta.target() == BANS && self.0.level.load(Ordering::Relaxed) < INFO {
+            return false;
+        }
         let ours = meta.target().starts_with("banishd");
         *meta.level()
             <= if ours {
@@ -122,6 +139,9 @@ impl<S> Filter<S> for Turned {
         Interest::sometimes()
     }
 }
+
+/// The target of single bans and unbans.
+pub const BANS: &str = "banishd::ban";
 
 /// syslog's words, and what of ours they let through.
 const LEVELS: [(&str, LevelFilter); 8] = [

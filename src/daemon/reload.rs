@@ -78,6 +78,7 @@ impl Daemon {
         self.edges
             .groups
             .send_replace(settings.global.protect_groups.clone());
+        self.edges.log.turn(settings.global.log_level);
         self.engine.handle_settings(clock::now(), settings);
         self.drain().await;
         info!("the configuration was read anew");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::{debug, error, info, warn};
 
+use crate::daemon::logging::BANS;
 use crate::engine::effect::{Event, Removal};
 use crate::engine::settings::JailName;
 
@@ -38,7 +39,7 @@ fn tell_sums(events: &[Event]) {
         *sums.entry((jail, what)).or_default() += 1;
     }
     for ((jail, what), offenders) in sums {
-        info!(jail = %jail, offenders, "{what} {offenders} offenders in jail {jail}");
+        info!(target: BANS, jail = %jail, offenders, "{what} {offenders} offenders in jail {jail}");
     }
 }
 
@@ -50,6 +51,7 @@ fn tell(event: &Event) {
                 .until
                 .map_or("never".to_owned(), |until| until.usec().to_string());
             info!(
+                target: BANS,
                 message_id = "8b2f4a0d3c1e4f6ea5d79b0c2e8f1a63",
                 jail = %jail, offender = %offender, failures, until_usec = until,
                 origin = ban.origin.as_str(), "[{jail}] Ban {offender}"
@@ -61,6 +63,7 @@ fn tell(event: &Event) {
             result,
             by,
         } => info!(
+            target: BANS,
             message_id = "5d1c7e9a60b84b0f9c3a2f7d4e6b8a15",
             jail = %jail, offender = %offender, result = result.as_str(), by,
             "[{jail}] Unban {offender}{}", if *result == Removal::Expired { "" } else { " before its time" }

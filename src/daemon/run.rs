@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
-use crate::daemon::logging::chain;
+use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::reload::Reload;
 use crate::daemon::report::report;
 use crate::daemon::start::StartError;
@@ -49,6 +50,8 @@ pub struct Edges {
     pub layout: Layout,
     /// How the daemon was started.
     pub args: Args,
+    /// The log's switch.
+    pub log: Arc<LogSwitch>,
 }
 
 /// The engine and its edges.

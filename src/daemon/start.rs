@@ -60,6 +60,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         ..Layout::default()
     };
     let settings = read_settings(&layout, &args);
+    log.turn(settings.global.log_level);
     let (store, remembered, store_trouble) = open_store(&args);
     let kept = notify::kept_socket();
     let global = &settings.global;
@@ -73,6 +74,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let (bus_end, loop_end) = link();
     let (protected_sender, protected) = watch::channel(Protected::default());
     let edges = Edges {
+        log: Arc::clone(&log),
         store,
         firewall,
         link: loop_end,
