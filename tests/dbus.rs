@@ -2,6 +2,8 @@
 
 /// A private system bus.
 pub(crate) mod bus;
+/// The interface against the files in `dbus/` and the man page.
+mod interface;
 /// Client and service without a bus between.
 pub(crate) mod peer;
 /// Who may do what, on a real bus.

@@ -325,9 +325,9 @@ mod tests {
         ];
 
         insta::assert_snapshot!(bans(&list, NOW), @r"
-        JAIL  ADDRESS        SINCE    ENDS          FAILURES  EARLIER  ORIGIN
-        sshd  192.0.2.1      48s ago  in 9min 12s          3        0  jail
-        sshd  2001:db8::/64  48s ago  never                3        0  jail
+        JAIL  ADDRESS        SINCE    ENDS         FAILURES  EARLIER  ORIGIN
+        sshd  192.0.2.1      48s ago  in 9min 12s         3        0  jail
+        sshd  2001:db8::/64  48s ago  never               3        0  jail
         ");
         assert_eq!(bans(&[], NOW), "No bans.\n");
     }

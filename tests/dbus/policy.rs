@@ -1,5 +1,7 @@
 //! Who may do what on a real bus with our policy file, and what happens when the bus goes away.
 
+use banishd::dbus::proxy::ManagerProxy;
+
 use crate::dbus::bus::{PrivateBus, Service, banishctl, bus_with, text, wait_for_name};
 use crate::dbus::script::Script;
 
@@ -175,5 +177,42 @@ fn root_who_asked_is_told_by_name() {
     script.with(|state| {
         let command = format!("{:?}", state.commands);
         assert!(command.contains("by: \"root\""), "{command}");
+    });
+}
+
+/// Prints what a ban costs on the bus: `cargo test --test all ban_calls -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, asserts nothing"]
+fn root_ban_calls_per_second() {
+    const CALLS: u32 = 5000;
+    let script = Script::new();
+    let (bus, _service) = bus_with(&script);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let address = bus.address();
+        let builder = zbus::connection::Builder::address(address.as_str());
+        let client = builder.build().await.unwrap();
+        let manager = ManagerProxy::new(&client).await.unwrap();
+        let began = tokio::time::Instant::now();
+        for n in 0..CALLS {
+            let address = std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
+            manager.ban("sshd", &address).await.unwrap();
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{:.0} sequential Ban calls/s", f64::from(CALLS) / seconds);
+        let began = tokio::time::Instant::now();
+        let (mut bans, mut after) = (0, String::new());
+        loop {
+            let (page, next) = manager.list_bans("", &after, 4096).await.unwrap();
+            bans += page.len();
+            if next.is_empty() {
+                break;
+            }
+            after = next;
+        }
+        println!("{bans} bans listed in {:?}", began.elapsed());
     });
 }

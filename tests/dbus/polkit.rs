@@ -55,7 +55,11 @@ fn polkitd(bus: &PrivateBus) -> Running {
 /// Serves in a process of its own, as the user `daemon`.
 fn service_as_daemon(bus: &PrivateBus) -> Running {
     let program = bus.path("service");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // copied by another process: a child that one of our other threads forks at this moment would
+    // keep the file open for writing, and then it cannot be run
+    let ours = std::env::current_exe().unwrap();
+    let copied = bus.run("cp", &[ours.to_str().unwrap(), program.to_str().unwrap()]);
+    assert!(copied.status.success(), "{copied:?}");
     let child = bus
         .command(program.to_str().unwrap())
         .args(["--ignored", "--exact", "dbus::polkit::serve_until_killed"])
