@@ -195,7 +195,7 @@ install_package() {
 }
 
 start_service() {
-  inside systemctl enable --now banishd.service
+  inside systemctl enable --quiet --now banishd.service
   eventually 10 active
 }
 
