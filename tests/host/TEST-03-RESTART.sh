@@ -122,14 +122,14 @@ testcase_5_kill_9_under_attack_loses_nothing_and_doubles_nothing() {
     eventually 10 restarted "$old"
   done
   wait
-  eventually 20 three_are_banned "${three[@]}"
+  eventually 20 are_banned "${three[@]}"
   equal "$(($(failures) - before))" 250 "failures counted"
   for address in "${two[@]}"; do
     not_listed "$address" || fail "$address was banned for two failures"
   done
   # Their third failure, to show that the first two were not forgotten.
   fail_in_log 1 "${two[@]}" >/dev/null
-  eventually 20 three_are_banned "${two[@]}"
+  eventually 20 are_banned "${two[@]}"
   all_banned
   equal "$(came_through)" 0 "of $(cat "$work/sent") packets came through"
 }
@@ -142,11 +142,11 @@ restarted() {
   [ "$now" != 0 ] && [ "$now" != "$1" ] && active
 }
 
-three_are_banned() {
+are_banned() {
   local address dump
-  dump=$(inside banishctl bans --json)
+  dump=$(inside nft list set inet banishd any4)
   for address in "$@"; do
-    grep -qF "\"$address\"" <<<"$dump" || { echo "not banned: $address"; return 1; }
+    grep -qwF "$address" <<<"$dump" || { echo "not banned: $address"; return 1; }
   done
 }
 

@@ -4,18 +4,18 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# hold FROM USER: a login that stays; its pid is in $session.
+# hold FROM USER: a login that stays until it is released.
 hold() {
   (REMOTE='sleep 60' PASSWORD=right exec_ssh "$1" -l "$2" -o PreferredAuthentications=password) \
     >"$work/hold" 2>&1 &
-  session=$!
+  echo $! >"$work/session"
   eventually 10 has_session "$2"
 }
 has_session() { inside loginctl list-sessions --no-legend | grep -qw "$1"; }
 no_session() { ! has_session "$1"; }
 release() {
-  kill "$session" 2>/dev/null || true
-  inside loginctl terminate-user "$1" 2>/dev/null || true
+  inside loginctl terminate-user "$1" || true
+  kill "$(cat "$work/session")" 2>/dev/null || true
   eventually 10 no_session "$1"
 }
 

@@ -183,7 +183,7 @@ package() {
   local tree=$work/package-$1
   dpkg-deb -R "$DEB" "$tree"
   sed -i "s/^Version: .*/Version: $1/" "$tree/DEBIAN/control"
-  dpkg-deb --root-owner-group -b "$tree" "$(root)/var/tmp/banishd-$1.deb" >/dev/null
+  dpkg-deb --root-owner-group -Zgzip -b "$tree" "$(root)/var/tmp/banishd-$1.deb" >/dev/null
   echo "/var/tmp/banishd-$1.deb"
 }
 
@@ -195,7 +195,7 @@ install_package() {
 }
 
 start_service() {
-  inside systemctl enable --now banishd.service
+  inside systemctl enable --quiet --now banishd.service
   eventually 10 active
 }
 
