@@ -97,19 +97,6 @@ fn every_page_of_ours_that_anything_refers_to_exists() {
 }
 
 #[test]
-fn every_page_carries_the_version_of_the_package() {
-    for path in files("man") {
-        let text = fs::read_to_string(&path).unwrap();
-        let heading = text
-            .lines()
-            .find(|line| line.starts_with(".TH "))
-            .unwrap_or_default();
-        let version = concat!("banishd ", env!("CARGO_PKG_VERSION"));
-        assert!(heading.contains(version), "{}: '{heading}'", name(&path));
-    }
-}
-
-#[test]
 fn the_manual_of_the_bus_names_all_that_is_on_it() {
     let manual = page("org.banishd.Banish1.5");
     for interface in ["Manager", "Jail"] {
