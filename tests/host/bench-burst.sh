@@ -69,7 +69,7 @@ inside systemctl stop banishd.service
 if [ -n "${PEER:-}" ]; then
   drop_in ssh.service $'[Service]\nLogRateLimitIntervalSec=0'
   printf '%s\n' '[DEFAULT]' 'backend = systemd' 'banaction = nftables-multiport' 'maxretry = 3' \
-    'findtime = 10m' 'bantime = 1h' '[sshd]' 'enabled = true' >"$(root)/etc/fail2ban/jail.local"
+    'findtime = 10m' 'bantime = 1h' '[sshd]' 'enabled = true' 'port = 22' >"$(root)/etc/fail2ban/jail.local"
   drop_in fail2ban.service $'[Service]\nCPUAccounting=yes'
   inside systemctl start fail2ban.service
   eventually 20 inside fail2ban-client status sshd

@@ -63,6 +63,8 @@ findtime = 10m
 bantime = 10m
 [sshd]
 enabled = true
+# a host without netbase has no names of ports
+port = 22
 END
 inside systemctl start fail2ban.service
 eventually 20 inside fail2ban-client status sshd
