@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
 use crate::config::files::Layout;
@@ -119,19 +120,6 @@ impl Daemon {
         self.notes.extend(trouble);
     }
 
-    /// Waits for the first word on who is protected, at most for `patience`.
-    pub async fn meet_protected(&mut self, patience: Duration) {
-        if !matches!(
-            timeout(patience, self.edges.protected.changed()).await,
-            Ok(Ok(()))
-        ) {
-            warn!(
-                "the host's addresses and sessions are not known yet, reading the journal all the same"
-            );
-        }
-        self.protect().await;
-    }
-
     /// Runs until told to stop.
     ///
     /// # Errors
@@ -145,9 +133,11 @@ impl Daemon {
         let mut watchdog = interval(pace);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut protected = self.edges.protected.clone();
+        let mut patience = pin!(sleep(PATIENCE));
+        let mut knows_protected = false;
         loop {
             tokio::select! {
-                word = heard.recv() => match word {
+                word = heard.recv(), if knows_protected => match word {
                     Some(word) => {
                         self.hear(reader, word).await;
                         for _ in 0..BATCH {
@@ -163,7 +153,14 @@ impl Daemon {
                     self.engine.handle_deadline(clock::now());
                     self.edges.groups.send_modify(|_| ());
                 }
-                Ok(()) = protected.changed() => self.protect().await,
+                Ok(()) = protected.changed() => {
+                    knows_protected = true;
+                    self.protect();
+                }
+                () = &mut patience, if !knows_protected => {
+                    knows_protected = true;
+                    warn!("who must not be banned is not known yet, counting failures all the same");
+                }
                 _ = self.signals.hangup.recv() => self.begin_reload(reader, None),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
@@ -250,10 +247,9 @@ impl Daemon {
         }
     }
 
-    async fn protect(&mut self) {
+    fn protect(&mut self) {
         let protected = self.edges.protected.borrow_and_update().clone();
         self.engine.handle_protected(clock::now(), protected);
-        self.drain().await;
     }
 
     /// The regular look at what cannot announce its own end.
@@ -325,6 +321,9 @@ impl Daemon {
         self.news_lost = self.edges.link.news.try_send(news).is_err();
     }
 }
+
+/// How long what was heard waits for the first word on who must not be banned.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Without a watchdog, the regular look is taken this often.
 const PACE: Duration = Duration::from_secs(300);

@@ -1,10 +1,9 @@
 //! From nothing to the loop, in the order that leaves no gap: configuration and store, the firewall as
-//! remembered, ready, then the protected addresses, and only then the journal.
+//! remembered, ready, then the protected addresses, and only then what the journal says.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -101,7 +100,6 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     };
     let service = tokio::spawn(service::run(bus_end, options));
     notify::ready();
-    daemon.meet_protected(PATIENCE).await;
     let (reader, heard) = open_journal(args.journal_dir.as_deref(), start, filters)?;
     let ending = daemon.run(&reader, heard).await;
     notify::stopping();
@@ -200,6 +198,3 @@ fn since(start: &Start) -> u64 {
     }
     .usec()
 }
-
-/// How long the protected addresses are waited for before the journal is read.
-const PATIENCE: Duration = Duration::from_secs(4);
