@@ -1,1 +1,130 @@
-//! The whole daemon on scripted edges.
+//! The real loop with its reader's thread and its store; journal, firewall and bus are the test's.
+
+use banishd::daemon::start::StartError;
+use banishd::dbus::link::{News, Request};
+use banishd::engine::effect::Event;
+
+mod house;
+
+use crate::daemon::house::House;
+
+#[tokio::test]
+async fn three_entries_in_the_journal_become_a_ban() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for _ in 0..3 {
+            house.log.write("knock 192.0.2.1");
+        }
+
+        let ban = visitor.news(|news| match news {
+            News::Events(events) => events.into_iter().find_map(|event| match event {
+                Event::BanNew(ban) => Some(ban),
+                _ => None,
+            }),
+            _ => None,
+        });
+
+        let ban = ban.await;
+        assert_eq!(
+            (ban.offender.to_string().as_str(), ban.failures),
+            ("192.0.2.1", 3)
+        );
+        assert_eq!(house.blocked(), ["192.0.2.1"], "blocked before it is told");
+        let bans = |reply| Request::Bans {
+            jail: None,
+            after: None,
+            max: 9,
+            reply,
+        };
+        assert_eq!(visitor.ask(bans).await, [ban]);
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn another_daemon_goes_on_exactly_where_the_last_one_stopped() {
+    let house = House::new();
+    let first = house.live(async |visitor| {
+        visitor.ban("192.0.2.9").await.unwrap();
+        house.log.write("knock 192.0.2.1");
+        visitor.counted(1).await;
+    });
+    first.await.unwrap();
+    house.firewall.lose();
+
+    house.log.write("knock 192.0.2.1");
+    let second = house.live(async |visitor| {
+        assert_eq!(visitor.counted(2).await.bans_total, 1);
+        assert_eq!(house.blocked(), ["192.0.2.9"], "two knocks are not three");
+        house.log.write("knock 192.0.2.1");
+        assert_eq!(visitor.counted(3).await.bans_total, 2);
+    });
+    second.await.unwrap();
+
+    assert_eq!(house.blocked(), ["192.0.2.1", "192.0.2.9"]);
+}
+
+#[tokio::test]
+async fn a_reload_takes_effect_between_two_entries() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        house.log.write("knock 192.0.2.1");
+        house.log.write("bang 192.0.2.1");
+        visitor.counted(1).await;
+
+        house.listen_for("bang");
+        visitor.reload().await.unwrap();
+
+        for message in ["knock 192.0.2.1", "bang 192.0.2.2", "bang 192.0.2.1"] {
+            house.log.write(message);
+        }
+        let jail = visitor.counted(3).await;
+        assert_eq!(
+            (jail.failures_total, jail.failing),
+            (3, 2),
+            "the old one still counts"
+        );
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reload_of_what_has_errors_changes_nothing_and_whoever_asked_is_told() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        house.listen_for("bang(");
+
+        let error = visitor.reload().await.unwrap_err();
+
+        assert!(error.contains("door.conf:4:"), "{error}");
+        for _ in 0..3 {
+            house.log.write("knock 192.0.2.1");
+        }
+        assert_eq!(visitor.counted(3).await.bans_total, 1);
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn everybody_who_asks_for_a_reload_gets_an_answer() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
+
+        assert_eq!(answers, (Ok(()), Ok(()), Ok(())));
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_ends_ends_the_daemon() {
+    let house = House::new();
+    let forever = house.live(async |_| {
+        house.log.end();
+        std::future::pending().await
+    });
+
+    let ending = forever.await;
+
+    assert!(matches!(ending, Err(StartError::ReaderGone)), "{ending:?}");
+}

@@ -39,10 +39,7 @@ pub fn start() -> Arc<LogSwitch> {
     } else {
         "console"
     };
-    let switch = Arc::new(LogSwitch {
-        level: AtomicU8::new(INFO),
-        target,
-    });
+    let switch = Arc::new(LogSwitch::to(target));
     let layer = match journald {
         Some(layer) => layer.with_field_prefix(None).boxed(),
         None => tracing_subscriber::fmt::layer()
@@ -71,6 +68,15 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 impl LogSwitch {
+    /// A switch at `info`, of a log that goes to `target`: `journal` or `console`.
+    #[must_use]
+    pub fn to(target: &'static str) -> Self {
+        Self {
+            level: AtomicU8::new(INFO),
+            target,
+        }
+    }
+
     /// Sets the level that banishd.conf asks for.
     pub fn turn(&self, level: LogLevel) {
         let word = match level {

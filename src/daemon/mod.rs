@@ -11,6 +11,7 @@ pub mod notify;
 mod reload;
 pub mod report;
 pub mod run;
+pub mod signals;
 pub mod start;
 
 use std::process::ExitCode;

@@ -4,12 +4,10 @@
 //! the bus cannot take is replaced by one "read everything anew".
 
 use std::collections::BTreeMap;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -20,6 +18,7 @@ use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::reload::Reload;
 use crate::daemon::report::report;
+use crate::daemon::signals::Order;
 use crate::daemon::start::StartError;
 use crate::daemon::{clock, notify};
 use crate::dbus::link::{LoopEnd, News};
@@ -43,6 +42,8 @@ pub struct Edges {
     pub firewall: AnyFirewall,
     /// The bus.
     pub link: LoopEnd,
+    /// What the service manager wants.
+    pub orders: Receiver<Order>,
     /// Whom nobody may ban.
     pub protected: watch::Receiver<Protected>,
     /// Whose sessions protect; sending has the host looked at anew.
@@ -65,7 +66,6 @@ pub struct Daemon {
     pub(super) suppressed: u64,
     alarm: Alarm,
     clock_watch: ClockWatch,
-    signals: Signals,
     /// Troubles that last: sentences.
     notes: Vec<String>,
     journal_trouble: Option<String>,
@@ -75,27 +75,14 @@ pub struct Daemon {
     news_lost: bool,
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
 impl Daemon {
     /// A daemon that has done nothing yet.
     ///
     /// # Errors
-    /// The kernel gives no timer or signal handler.
+    /// The kernel gives no timer.
     pub fn new(engine: Engine, edges: Edges) -> Result<Self, StartError> {
-        let timers = || -> io::Result<(Alarm, ClockWatch, Signals)> {
-            let signals = Signals {
-                terminate: signal(SignalKind::terminate())?,
-                interrupt: signal(SignalKind::interrupt())?,
-                hangup: signal(SignalKind::hangup())?,
-            };
-            Ok((Alarm::new()?, ClockWatch::new()?, signals))
-        };
-        let (alarm, clock_watch, signals) = timers().map_err(StartError::Timers)?;
+        let alarm = Alarm::new().map_err(StartError::Timers)?;
+        let clock_watch = ClockWatch::new().map_err(StartError::Timers)?;
         Ok(Self {
             engine,
             edges,
@@ -105,7 +92,6 @@ impl Daemon {
             suppressed: 0,
             alarm,
             clock_watch,
-            signals,
             notes: Vec::new(),
             journal_trouble: None,
             caught_up: false,
@@ -161,9 +147,10 @@ impl Daemon {
                     knows_protected = true;
                     warn!("who must not be banned is not known yet, counting failures all the same");
                 }
-                _ = self.signals.hangup.recv() => self.begin_reload(reader, None),
-                _ = self.signals.terminate.recv() => break,
-                _ = self.signals.interrupt.recv() => break,
+                Some(order) = self.edges.orders.recv() => match order {
+                    Order::Reload => self.begin_reload(reader, None),
+                    Order::Stop => break,
+                },
                 _ = watchdog.tick() => self.look_after(reader).await,
             }
             self.drain().await;

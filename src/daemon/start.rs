@@ -14,7 +14,7 @@ use crate::config::load;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::run::{Daemon, Edges};
-use crate::daemon::{clock, notify};
+use crate::daemon::{clock, notify, signals};
 use crate::dbus::link::link;
 use crate::dbus::log_control::Log;
 use crate::dbus::service::{self, Bus};
@@ -77,6 +77,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         store,
         firewall,
         link: loop_end,
+        orders: signals::listen().map_err(StartError::Timers)?,
         protected,
         groups,
         layout,

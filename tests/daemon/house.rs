@@ -1,0 +1,271 @@
+//! A daemon with everything around it: its loop, its reader's thread, its store in a directory. The
+//! journal is a list that the test writes, the firewall is in memory, and the test is the bus.
+
+use std::fs;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use banishd::config::files::Layout;
+use banishd::config::load;
+use banishd::daemon::args::Args;
+use banishd::daemon::clock;
+use banishd::daemon::logging::LogSwitch;
+use banishd::daemon::run::{Daemon, Edges};
+use banishd::daemon::signals::Order;
+use banishd::daemon::start::{StartError, filters};
+use banishd::dbus::link::{BusEnd, News, Request, link};
+use banishd::engine::Engine;
+use banishd::engine::command::{Command, Refusal, Reply};
+use banishd::engine::protected::Protected;
+use banishd::engine::record::{Cursor, Position};
+use banishd::engine::settings::JailName;
+use banishd::engine::time::Timestamp;
+use banishd::engine::view::JailView;
+use banishd::firewall::any::AnyFirewall;
+use banishd::firewall::memory::Memory;
+use banishd::journal::matches::Selector;
+use banishd::journal::reader::Reader;
+use banishd::journal::sd_journal::{Waker, poll};
+use banishd::journal::terms::Terms;
+use banishd::journal::{JournalError, LogSource, Start, Wake};
+use banishd::store::Store;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// What outlives a daemon.
+pub(crate) struct House {
+    directory: TempDir,
+    pub(crate) log: Log,
+    pub(crate) firewall: Memory,
+}
+
+impl House {
+    /// With one jail, `door`: three knocks within ten minutes ban for ten minutes.
+    pub(crate) fn new() -> Self {
+        let house = Self {
+            directory: TempDir::new().unwrap(),
+            log: Log::default(),
+            firewall: Memory::new(Box::new(clock::boottime)),
+        };
+        house.write("banishd.conf", "");
+        house.write(
+            "jail.conf",
+            "[door]\nenabled = true\nfilter = door\nport = all\nmaxretry = 3\n",
+        );
+        house.listen_for("knock");
+        house
+    }
+
+    /// Has the filter count this word from the next reload on.
+    pub(crate) fn listen_for(&self, word: &str) {
+        let filter = format!(
+            "[Definition]\nmatchtext = message\njournalmatch = _SYSTEMD_UNIT=door.service\n\
+             failregex = ^{word} <ADDR>$\n"
+        );
+        self.write("filter.d/door.conf", &filter);
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A daemon lives while `visit` lasts, and is then told to stop.
+    pub(crate) async fn live(
+        &self,
+        visit: impl AsyncFnOnce(&mut Visitor),
+    ) -> Result<(), StartError> {
+        let opened = Store::open(self.directory.path()).unwrap();
+        let layout = Layout {
+            admin: self.directory.path().to_owned(),
+            vendor: PathBuf::from("/nonexistent"),
+            services: PathBuf::from("/nonexistent"),
+        };
+        let (settings, problems) = load(&layout);
+        assert!(problems.is_empty(), "{problems:?}");
+        let start = match &opened.remembered.position {
+            Some(position) => Start::After(position.clone()),
+            None => Start::Since(Timestamp::default()),
+        };
+        let filters = filters(&settings);
+        let (bus, loop_end) = link();
+        let (sender, orders) = mpsc::channel(1);
+        // The last word of both stays, so nobody needs to hold the other end.
+        let (groups, _) = watch::channel(Vec::new());
+        let (guard, protected) = watch::channel(Protected::default());
+        guard.send_replace(Protected::default());
+        let edges = Edges {
+            store: opened.store,
+            firewall: AnyFirewall::Memory(Box::new(self.firewall.clone())),
+            link: loop_end,
+            orders,
+            protected,
+            groups,
+            layout,
+            args: <Args as clap::Parser>::parse_from(["banishd"]),
+            log: Arc::new(LogSwitch::to("console")),
+        };
+        let engine = Engine::new(
+            clock::now(),
+            settings,
+            Protected::default(),
+            opened.remembered,
+        );
+        let mut daemon = Daemon::new(engine, edges).unwrap();
+        daemon.drain().await;
+        let log = self.log.clone();
+        let make = |waker| Source {
+            log,
+            waker,
+            next: 0,
+        };
+        let (reader, heard) = Reader::spawn_on(make, start, filters).unwrap();
+
+        let mut visitor = Visitor { bus };
+        let ending = {
+            let mut life = pin!(daemon.run(&reader, heard));
+            tokio::select! {
+                ending = &mut life => ending,
+                over = timeout(PATIENCE, visit(&mut visitor)) => {
+                    over.expect("the visit does not hang");
+                    sender.send(Order::Stop).await.unwrap();
+                    life.await
+                }
+            }
+        };
+        reader.stop();
+        ending
+    }
+
+    /// Whom the jail's rules drop.
+    pub(crate) fn blocked(&self) -> Vec<String> {
+        let elements = self.firewall.elements(Some(&door()));
+        elements.keys().map(ToString::to_string).collect()
+    }
+}
+
+/// Whoever talks to the daemon over the bus.
+pub(crate) struct Visitor {
+    pub(crate) bus: BusEnd,
+}
+
+impl Visitor {
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> T {
+        let (reply, answer) = oneshot::channel();
+        self.bus.requests.send(request(reply)).await.unwrap();
+        answer.await.unwrap()
+    }
+
+    pub(crate) async fn ban(&self, who: &str) -> Result<Reply, Refusal> {
+        let command = Command::Ban {
+            jail: door(),
+            offender: who.parse().unwrap(),
+            time: None,
+        };
+        self.ask(|reply| Request::Command(command, reply)).await
+    }
+
+    pub(crate) async fn reload(&self) -> Result<(), String> {
+        self.ask(Request::Reload).await
+    }
+
+    pub(crate) async fn jail(&self) -> JailView {
+        self.ask(Request::Jails).await.remove(0)
+    }
+
+    /// Waits until so many failures have been counted since the store was made.
+    pub(crate) async fn counted(&self, failures: u64) -> JailView {
+        loop {
+            let jail = self.jail().await;
+            if jail.failures_total >= failures {
+                return jail;
+            }
+        }
+    }
+
+    /// Waits for news of this kind, leaving out all others.
+    pub(crate) async fn news<T>(&mut self, wanted: impl Fn(News) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.bus.news.recv().await.unwrap()) {
+                return found;
+            }
+        }
+    }
+}
+
+/// A journal of messages of one unit; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    entries: Vec<(Timestamp, String)>,
+    is_over: bool,
+}
+
+impl Log {
+    pub(crate) fn write(&self, message: &str) {
+        let entry = (clock::now().wall, message.to_owned());
+        self.0.lock().unwrap().entries.push(entry);
+    }
+
+    /// No more can be read.
+    pub(crate) fn end(&self) {
+        self.0.lock().unwrap().is_over = true;
+    }
+}
+
+struct Source {
+    log: Log,
+    waker: Waker,
+    next: usize,
+}
+
+impl LogSource for Source {
+    fn open(&mut self, start: &Start, _terms: &Terms) -> Result<(), JournalError> {
+        self.next = match start {
+            Start::Since(_) => 0,
+            Start::After(Position { cursor, .. }) => cursor.0.parse::<usize>().unwrap() + 1,
+        };
+        Ok(())
+    }
+
+    fn next(&mut self, selector: &mut Selector) -> Result<Option<Timestamp>, JournalError> {
+        let log = self.log.0.lock().unwrap();
+        let Some((time, message)) = log.entries.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        selector.begin();
+        let _ = selector.take(b"_SYSTEMD_UNIT", b"door.service");
+        let _ = selector.take(b"MESSAGE", message.as_bytes());
+        Ok(Some(*time))
+    }
+
+    fn cursor(&mut self) -> Result<Cursor, JournalError> {
+        Ok(Cursor((self.next - 1).to_string().into()))
+    }
+
+    fn wait(&mut self, _pause: Option<Duration>) -> Result<Wake, JournalError> {
+        poll(None, &self.waker, Some(LOOK)).unwrap();
+        match self.log.0.lock().unwrap().is_over {
+            true => Ok(Wake::Ended),
+            false => Ok(Wake::Look),
+        }
+    }
+
+    fn close(&mut self) {}
+}
+
+pub(crate) fn door() -> JailName {
+    JailName::new("door").unwrap()
+}
+
+/// How often the source looks for what the test has written.
+const LOOK: Duration = Duration::from_millis(2);
+/// A visit that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
