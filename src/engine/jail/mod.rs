@@ -160,13 +160,14 @@ impl Jail {
     #[must_use]
     pub fn failing(&self, time: Timestamp) -> u32 {
         let cutoff = self.cutoff(time);
-        let live = self
+        // Counted from the short end: every failure prunes what is over, and this is asked after each
+        // change.
+        let over = self
             .stale
             .iter()
-            .rev()
-            .take_while(|(last, _)| *last > cutoff)
+            .take_while(|(last, _)| *last <= cutoff)
             .count();
-        u32::try_from(live).unwrap_or(u32::MAX)
+        u32::try_from(self.stale.len().saturating_sub(over)).unwrap_or(u32::MAX)
     }
 
     /// Follows a wall clock that was set by `step` microseconds.
