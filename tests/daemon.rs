@@ -117,6 +117,25 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
 }
 
 #[tokio::test]
+async fn a_bus_that_reads_too_late_is_told_to_read_everything_anew() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for last in 0..=255_u8 {
+            visitor.ban(&format!("192.0.2.{last}")).await.unwrap();
+        }
+        let mut last = None;
+        while let Ok(news) = visitor.bus.news.try_recv() {
+            last = Some(news);
+        }
+        assert!(matches!(last, Some(News::Events(_))), "{last:?}");
+
+        let reset = |news| (news == News::Reset).then_some(());
+        visitor.news(reset).await;
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reader_that_ends_ends_the_daemon() {
     let house = House::new();
     let forever = house.live(async |_| {

@@ -121,6 +121,7 @@ impl Daemon {
         let mut protected = self.edges.protected.clone();
         let mut patience = pin!(sleep(PATIENCE));
         let mut knows_protected = false;
+        let news = self.edges.link.news.clone();
         loop {
             tokio::select! {
                 word = heard.recv(), if knows_protected => match word {
@@ -151,6 +152,10 @@ impl Daemon {
                     Order::Reload => self.begin_reload(reader, None),
                     Order::Stop => break,
                 },
+                Ok(room) = news.reserve(), if self.news_lost => {
+                    room.send(News::Reset);
+                    self.news_lost = false;
+                }
                 _ = watchdog.tick() => self.look_after(reader).await,
             }
             self.drain().await;
