@@ -1,4 +1,7 @@
 //! Events as log entries: one a ban, or one a jail when many come at once.
+//!
+//! A ban ends what caused it, so bans need no limit. Who may not be banned can go on for ever: that is
+//! told at most twenty times a minute, or the attacker would decide how much is logged.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +10,61 @@ use tracing::{debug, error, info, warn};
 use crate::daemon::logging::BANS;
 use crate::engine::effect::{Event, Removal};
 use crate::engine::settings::JailName;
+use crate::engine::time::{Boottime, Span};
 
-/// A batch with more bans or unbans than this is told in sums.
-const SINGLY: usize = 20;
+/// What has been told lately of those who may not be banned.
+#[derive(Debug, Default)]
+pub struct Report {
+    began: Boottime,
+    told: u32,
+    untold: u64,
+}
 
-/// Tells the log what happened.
-pub fn report(events: &[Event]) {
-    let bans = |event: &&Event| {
-        matches!(
-            event,
-            Event::BanNew(_) | Event::BanChanged(_) | Event::BanRemoved { .. }
-        )
-    };
-    if events.iter().filter(bans).count() <= SINGLY {
-        events.iter().for_each(tell);
-    } else {
-        events.iter().filter(|event| !bans(event)).for_each(tell);
-        tell_sums(events);
+impl Report {
+    /// Tells the log what happened.
+    pub fn tell(&mut self, now: Boottime, events: &[Event]) {
+        let (bans, others): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
+            matches!(
+                event,
+                Event::BanNew(_) | Event::BanChanged(_) | Event::BanRemoved { .. }
+            )
+        });
+        for event in others {
+            let endless = matches!(event, Event::Spared { .. } | Event::TooManyBans { .. });
+            if !endless || self.admits(now) {
+                tell(event);
+            }
+        }
+        if bans.len() <= SINGLY {
+            bans.into_iter().for_each(tell);
+        } else {
+            tell_sums(&bans);
+        }
+    }
+
+    fn admits(&mut self, now: Boottime) -> bool {
+        if now >= self.began.plus(MINUTE) {
+            if self.untold > 0 {
+                warn!(
+                    offenders = self.untold,
+                    "{} more times somebody was not banned", self.untold
+                );
+            }
+            *self = Self {
+                began: now,
+                ..Self::default()
+            };
+        }
+        if self.told < WARNINGS {
+            self.told += 1;
+            return true;
+        }
+        self.untold = self.untold.saturating_add(1);
+        false
     }
 }
 
-fn tell_sums(events: &[Event]) {
+fn tell_sums(events: &[&Event]) {
     let mut sums: BTreeMap<(&JailName, &str), u64> = BTreeMap::new();
     for event in events {
         let (jail, what) = match event {
@@ -87,5 +124,26 @@ fn tell(event: &Event) {
         Event::JailChanged(jail) => info!(jail = %jail, "jail {jail} changed"),
         Event::Degraded(text) => error!("{text}"),
         Event::Recovered => info!("everything works again"),
+    }
+}
+
+/// A batch with more bans or unbans than this is told in sums.
+const SINGLY: usize = 20;
+
+/// So many warnings in a minute.
+const WARNINGS: u32 = 20;
+const MINUTE: Span = Span::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attacker_who_may_not_be_banned_does_not_fill_the_log() {
+        let mut report = Report::default();
+        let at = |secs| Boottime::default().plus(Span::from_secs(secs));
+        let mut told = |secs| (0..1000).filter(|_| report.admits(at(secs))).count();
+
+        assert_eq!([100, 159, 160].map(&mut told), [20, 0, 20]);
     }
 }

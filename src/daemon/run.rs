@@ -17,7 +17,7 @@ use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::reload::Reload;
-use crate::daemon::report::report;
+use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
 use crate::daemon::start::StartError;
 use crate::daemon::{clock, notify};
@@ -64,6 +64,7 @@ pub struct Daemon {
     pub(super) last_request: u64,
     pub(super) reload: Reload,
     pub(super) suppressed: u64,
+    report: Report,
     alarm: Alarm,
     clock_watch: ClockWatch,
     /// Troubles that last: sentences.
@@ -90,6 +91,7 @@ impl Daemon {
             last_request: 0,
             reload: Reload::default(),
             suppressed: 0,
+            report: Report::default(),
             alarm,
             clock_watch,
             notes: Vec::new(),
@@ -197,7 +199,7 @@ impl Daemon {
             }
             Effect::Apply(changes) => answer(self.edges.firewall.apply(&changes).await),
             Effect::Announce(events) => {
-                report(&events);
+                self.report.tell(clock::boottime(), &events);
                 self.tell(News::Events(events));
                 None
             }
