@@ -1,8 +1,13 @@
 //! The real loop with its reader's thread and its store; journal, firewall and bus are the test's.
 
-use banishd::daemon::start::StartError;
+use banishd::daemon::args::Args;
+use banishd::daemon::start::{StartError, open_store};
 use banishd::dbus::link::{News, Request};
-use banishd::engine::effect::Event;
+use banishd::engine::effect::{Commit, Event};
+use banishd::engine::record::{Cursor, Position};
+use banishd::engine::time::Timestamp;
+use banishd::store::{FILE, Store};
+use rusqlite::Connection;
 
 mod house;
 
@@ -146,4 +151,36 @@ async fn a_reader_that_ends_ends_the_daemon() {
     let ending = forever.await;
 
     assert!(matches!(ending, Err(StartError::ReaderGone)), "{ending:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_looks_at_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let position = Position {
+        cursor: Cursor("here".into()),
+        time: Timestamp::from_usec(1),
+    };
+    let commit = Commit {
+        position: Some(position.clone()),
+        ..Commit::default()
+    };
+    let mut store = Store::open(directory.path()).unwrap().store;
+    store.commit(&commit).unwrap();
+    drop(store);
+    let other = Connection::open(directory.path().join(FILE)).unwrap();
+    let lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE";
+    other.execute_batch(lock).unwrap();
+
+    let words = [
+        "banishd".as_ref(),
+        "--state-dir".as_ref(),
+        directory.path().as_os_str(),
+    ];
+    let args = <Args as clap::Parser>::parse_from(words);
+    let leave = async { drop(other) };
+    let ((store, remembered, trouble), ()) = tokio::join!(open_store(&args), leave);
+
+    assert_eq!(trouble, None);
+    assert!(store.is_persistent());
+    assert_eq!(remembered.position, Some(position));
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -28,7 +29,7 @@ use crate::host::{self, Places};
 use crate::journal::live::Origin;
 use crate::journal::reader::Reader;
 use crate::journal::{FilterSet, Heard, JournalError, Start};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::sys::user;
 
 /// What keeps the daemon from running at all.
@@ -60,7 +61,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     };
     let settings = read_settings(&layout, &args);
     log.turn(settings.global.log_level);
-    let (store, remembered, store_trouble) = open_store(&args);
+    let (store, remembered, store_trouble) = open_store(&args).await;
     let kept = notify::kept_socket();
     let global = &settings.global;
     let firewall = AnyFirewall::choose(global.firewall, global.max_bans, clock::boottime, kept);
@@ -141,25 +142,34 @@ fn tell(diagnostic: &Diagnostic) {
     }
 }
 
-/// Opens the store, or goes on without: bans in force matter more than bans remembered.
-fn open_store(args: &Args) -> (Store, Remembered, Option<String>) {
+/// Opens the store, or goes on without and says why: bans in force matter more than bans remembered.
+/// A lock is waited for, because without the store's bans the first install would empty the firewall
+/// that was kept for us.
+pub async fn open_store(args: &Args) -> (Store, Remembered, Option<String>) {
     if args.dry_run {
         return (Store::in_memory(), Remembered::default(), None);
     }
-    match Store::open(&args.state_dir()) {
-        Ok(opened) => {
-            opened
-                .warnings
-                .iter()
-                .for_each(|warning| warn!("{warning}"));
-            (opened.store, opened.remembered, None)
+    let mut tries = TRIES;
+    let error = loop {
+        tries -= 1;
+        match Store::open(&args.state_dir()) {
+            Ok(opened) => {
+                opened
+                    .warnings
+                    .iter()
+                    .for_each(|warning| warn!("{warning}"));
+                return (opened.store, opened.remembered, None);
+            }
+            Err(error @ StoreError::Locked { .. }) if tries > 0 => {
+                warn!("{}, trying again", chain(&error));
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => break error,
         }
-        Err(error) => {
-            let text = format!("bans are not remembered over a restart: {}", chain(&error));
-            error!("{text}");
-            (Store::in_memory(), Remembered::default(), Some(text))
-        }
-    }
+    };
+    let text = format!("bans are not remembered over a restart: {}", chain(&error));
+    error!("{text}");
+    (Store::in_memory(), Remembered::default(), Some(text))
 }
 
 /// Where reading begins: behind what is accounted for; at first, and after a long absence, far enough
@@ -199,3 +209,9 @@ fn since(start: &Start) -> u64 {
     }
     .usec()
 }
+
+/// How often a locked store is tried; with the two seconds that each takes, well within the time that
+/// systemd gives a start.
+const TRIES: u32 = 12;
+/// The pause between two.
+const PAUSE: Duration = Duration::from_millis(500);
