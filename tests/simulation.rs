@@ -448,18 +448,22 @@ fn memory_is_bounded_by_settings() {
 }
 
 #[test]
-fn a_permanent_ban_stays() {
-    let mut sim = Sim::new(&["sshd"]);
-    let (jail, offender) = (jail("sshd"), offender("192.0.2.1"));
-    sim.ask(Command::Ban {
-        jail,
-        offender,
-        time: Some(BanTime::Forever),
-    })
-    .unwrap();
+fn a_permanent_ban_stays_and_so_does_one_for_longer_than_can_be_counted() {
+    let counted = |usec| BanTime::For(Span::from_usec(usec));
+    for time in [BanTime::Forever, counted(u64::MAX), counted(1 << 63)] {
+        let mut sim = Sim::new(&["sshd"]);
+        let (jail, offender) = (jail("sshd"), offender("192.0.2.1"));
+        let time = Some(time);
+        sim.ask(Command::Ban {
+            jail,
+            offender,
+            time,
+        })
+        .unwrap();
 
-    sim.pass(1_000_000);
-    sim.restart();
+        sim.pass(1_000_000);
+        sim.restart();
 
-    assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +ever"]);
+        assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +ever"], "{time:?}");
+    }
 }

@@ -75,10 +75,7 @@ impl Engine {
             .jails
             .get(&jail)
             .and_then(|jail| Some(jail.settings.as_ref()?.ban_time));
-        let until = match time.or(default) {
-            Some(BanTime::For(span)) => Some(self.now.wall.plus(span)),
-            Some(BanTime::Forever) | None => None,
-        };
+        let until = time.or(default).and_then(|time| time.end(self.now.wall));
         let key = (jail, offender);
         let changed = match self.ledger.find(&key.0, &key.1).cloned() {
             Some(ban) => {

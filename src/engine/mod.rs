@@ -46,7 +46,7 @@ use crate::engine::protected::Protected;
 use crate::engine::record::Position;
 use crate::engine::round::Round;
 use crate::engine::settings::{Global, JailName};
-use crate::engine::time::{BanTime, Now, Timestamp};
+use crate::engine::time::{Now, Timestamp};
 use crate::engine::view::JailView;
 
 /// The decisions of one daemon.
@@ -229,10 +229,7 @@ impl Engine {
         let Some(ban_time) = settings.map(|settings| settings.ban_time) else {
             return;
         };
-        let until = match ban_time {
-            BanTime::For(span) => Some(time.plus(span)),
-            BanTime::Forever => None,
-        };
+        let until = ban_time.end(time);
         match self.ledger.find(&key.0, &key.1) {
             Some(ban) => {
                 let failures = ban.failures.saturating_add(failures);

@@ -146,6 +146,20 @@ pub enum BanTime {
     Forever,
 }
 
+impl BanTime {
+    /// When a ban ends that begins at `start`; `None` for never, which is also the answer where the
+    /// end is too far away for a signed number, as in the store.
+    #[must_use]
+    pub fn end(self, start: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::For(span) => {
+                Some(start.plus(span)).filter(|end| i64::try_from(end.usec()).is_ok())
+            }
+            Self::Forever => None,
+        }
+    }
+}
+
 impl fmt::Display for BanTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
