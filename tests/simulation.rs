@@ -3,6 +3,7 @@
 use banishd::engine::address::Offender;
 use banishd::engine::command::{Command, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
+use banishd::engine::ledger::PREFIXES_MAX;
 use banishd::engine::protected::Protected;
 use banishd::engine::settings::{Global, Settings};
 use banishd::engine::time::{BanTime, Span};
@@ -445,6 +446,24 @@ fn memory_is_bounded_by_settings() {
             .iter()
             .any(|event| matches!(event, Event::TooManyBans { .. }))
     );
+}
+
+#[test]
+fn a_prefix_too_many_is_refused_before_the_firewall_refuses_them_all() {
+    let mut sim = Sim::new(&["sshd"]);
+    let prefix = |n: usize| format!("10.{}.{}.0/24", n / 256, n % 256);
+    for n in 0..PREFIXES_MAX {
+        sim.ban("sshd", &prefix(n), None).unwrap();
+    }
+
+    let refusal = Err(Refusal::TooManyPrefixes(PREFIXES_MAX));
+    assert_eq!(sim.ban("sshd", &prefix(PREFIXES_MAX), None), refusal);
+
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    sim.ban("sshd", &prefix(0), Some(900)).unwrap();
+    sim.unban("sshd", &prefix(1)).unwrap();
+    sim.ban("sshd", &prefix(PREFIXES_MAX), None).unwrap();
+    assert_eq!(sim.dropped(), sim.ledger());
 }
 
 #[test]

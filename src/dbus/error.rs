@@ -136,7 +136,7 @@ impl From<Refusal> for Error {
             Refusal::JailNotActive { .. } => Kind::JailNotActive,
             Refusal::Unbannable { .. } => Kind::InvalidAddress,
             Refusal::Ignored { .. } => Kind::AddressIgnored,
-            Refusal::TooManyBans(_) => Kind::TooManyBans,
+            Refusal::TooManyBans(_) | Refusal::TooManyPrefixes(_) => Kind::TooManyBans,
             Refusal::Firewall(_) => Kind::BackendFailed,
         };
         Self::new(kind, refusal.to_string())

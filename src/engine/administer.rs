@@ -6,8 +6,8 @@ use crate::engine::Engine;
 use crate::engine::address::Offender;
 use crate::engine::command::{Command, Refusal, Reply, RequestId};
 use crate::engine::effect::{Event, Removal};
-use crate::engine::ledger::Key;
 use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::ledger::{Key, PREFIXES_MAX};
 use crate::engine::settings::JailName;
 use crate::engine::time::{BanTime, Now};
 use crate::engine::view::JailState;
@@ -87,6 +87,9 @@ impl Engine {
                     self.enforce(&key, Ban { until, ..ban });
                 }
                 moves
+            }
+            None if !offender.is_host() && self.ledger.prefixes() >= PREFIXES_MAX => {
+                return Err(Refusal::TooManyPrefixes(PREFIXES_MAX));
             }
             None => {
                 let (jail, offender) = key.clone();

@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The limit of bans is reached.
     #[error("{0} bans are in force, which is the limit 'maxbans' in banishd.conf")]
     TooManyBans(usize),
+    /// The limit of bans of prefixes is reached.
+    #[error("{0} prefixes are banned, which is the limit; ban wider prefixes or hosts")]
+    TooManyPrefixes(usize),
     /// The ban stands in the ledger but not in the firewall.
     #[error("the firewall did not take it: {0}, retrying")]
     Firewall(String),

@@ -14,6 +14,10 @@ use crate::engine::ledger::ban::{Ban, History};
 use crate::engine::settings::JailName;
 use crate::engine::time::{Boottime, Now, Span, Timestamp};
 
+/// The most bans of prefixes at once. Sets of ranges are written anew whenever one changes, which must
+/// stay cheap.
+pub const PREFIXES_MAX: usize = 1024;
+
 /// A jail and an offender: what a ban is about.
 pub type Key = (JailName, Offender);
 
@@ -24,6 +28,8 @@ pub struct Ledger {
     /// Every ban that ends, once, by its end.
     ends: BTreeSet<(End, JailName, Offender)>,
     count: usize,
+    /// So many of them are of prefixes.
+    prefixes: usize,
     histories: BTreeMap<Key, History>,
     /// Every history once, by its last ban: the oldest is forgotten first.
     past: BTreeSet<(Timestamp, JailName, Offender)>,
@@ -64,6 +70,7 @@ impl Ledger {
             self.ends.remove(&(end, jail.clone(), *offender));
         }
         self.count -= 1;
+        self.prefixes -= usize::from(!offender.is_host());
         Some(held.ban)
     }
 
@@ -87,7 +94,7 @@ impl Ledger {
     pub fn shift(&mut self, now: Now, step: i64) -> Vec<Ban> {
         let all = std::mem::take(&mut self.bans);
         self.ends.clear();
-        self.count = 0;
+        (self.count, self.prefixes) = (0, 0);
         let mut moved = Vec::new();
         for mut held in all.into_values().flat_map(BTreeMap::into_values) {
             if !held.by_wall {
@@ -152,6 +159,12 @@ impl Ledger {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// How many bans of prefixes there are.
+    #[must_use]
+    pub fn prefixes(&self) -> usize {
+        self.prefixes
     }
 
     /// When the next ban ends.
@@ -252,6 +265,7 @@ impl Ledger {
             .or_default()
             .insert(offender, Held { ban, end, by_wall });
         self.count += 1;
+        self.prefixes += usize::from(!offender.is_host());
     }
 }
 

@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::effect::Change;
+use crate::engine::ledger::PREFIXES_MAX;
 use crate::engine::settings::{JailName, JailRules};
 use crate::firewall::nftables::elements::{Expect, Plan};
 use crate::firewall::nftables::layout::{Layout, Owner};
@@ -440,7 +441,7 @@ fn refused(what: &str, source: io::Error) -> FirewallError {
 
 fn within_limit(plan: &Plan<'_>) -> Result<(), FirewallError> {
     match plan.prefixes.count() {
-        count if count > Prefixes::LIMIT => Err(FirewallError::TooManyPrefixes(Prefixes::LIMIT)),
+        count if count > PREFIXES_MAX => Err(FirewallError::TooManyPrefixes(PREFIXES_MAX)),
         _ => Ok(()),
     }
 }

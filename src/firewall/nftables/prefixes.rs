@@ -3,7 +3,7 @@
 //! Comes in: blocks and unblocks of prefixes with their ends. Goes out: the disjoint ranges of a set,
 //! each with the latest end of the prefixes that cover it. An interval set refuses ranges that overlap,
 //! which prefixes may, so the kernel's sets are written from here. It never holds more than
-//! [`Prefixes::LIMIT`] prefixes.
+//! [`PREFIXES_MAX`](crate::engine::ledger::PREFIXES_MAX) prefixes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,9 +18,6 @@ use crate::engine::time::Boottime;
 pub(super) struct Prefixes(BTreeMap<Option<JailName>, BTreeMap<IpNet, End>>);
 
 impl Prefixes {
-    /// Prefixes that are held at most; writing a set anew must stay cheap.
-    pub(super) const LIMIT: usize = 1024;
-
     /// Adds a prefix to a set, or moves its end.
     pub(super) fn insert(&mut self, set: Option<&JailName>, prefix: IpNet, end: End) {
         self.0.entry(set.cloned()).or_default().insert(prefix, end);
