@@ -449,6 +449,53 @@ fn memory_is_bounded_by_settings() {
 }
 
 #[test]
+fn memory_is_bounded_by_settings_while_the_store_fails_too() {
+    let mut wanted = settings(&["sshd"]);
+    wanted.global.max_failing = 20;
+    let mut sim = Sim::with(wanted);
+    sim.broken_store = Some("disk full");
+    for n in 0..200 {
+        sim.fail("sshd", &format!("192.0.2.{n}"));
+    }
+    sim.pass(60);
+    sim.broken_store = None;
+    sim.effects.clear();
+    sim.pass(10);
+
+    assert_eq!(sim.disk.windows.len(), 20);
+    let written = sim
+        .effects
+        .iter()
+        .map(|text| text.matches("Offender(").count());
+    assert_eq!(
+        written.sum::<usize>(),
+        20,
+        "nobody else is still remembered"
+    );
+}
+
+#[test]
+fn a_store_that_fails_is_not_tried_with_every_ban() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.broken_store = Some("disk full");
+    sim.effects.clear();
+    for n in 0..50 {
+        for _ in 0..3 {
+            sim.fail("sshd", &format!("192.0.2.{n}"));
+        }
+    }
+
+    assert_eq!(sim.dropped().len(), 50);
+    let tries = |sim: &Sim| {
+        let persists = |text: &&String| text.starts_with("Persist");
+        sim.effects.iter().filter(persists).count()
+    };
+    assert_eq!(tries(&sim), 1);
+    sim.pass(60);
+    assert_eq!(tries(&sim), 13, "every five seconds");
+}
+
+#[test]
 fn a_prefix_too_many_is_refused_before_the_firewall_refuses_them_all() {
     let mut sim = Sim::new(&["sshd"]);
     let prefix = |n: usize| format!("10.{}.{}.0/24", n / 256, n % 256);

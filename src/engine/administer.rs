@@ -151,7 +151,7 @@ impl Engine {
         if let Some(jail) = self.jails.get_mut(&key.0)
             && jail.forget(&key.1).is_some()
         {
-            self.outbox.mark_window(self.now, &key.0, key.1);
+            self.outbox.mark_window(self.now, key.clone(), true);
         }
         self.lift(key, Removal::Unbanned, by)
     }

@@ -161,7 +161,8 @@ impl Engine {
             self.lift(&key, Removal::Reloaded, "");
         }
         for (offender, _) in jail.windows() {
-            self.outbox.mark_window(self.now, name, *offender);
+            self.outbox
+                .mark_window(self.now, (name.clone(), *offender), true);
         }
         self.outbox.mark_jail(self.now, name);
         self.outbox.announce(Event::JailRemoved(name.clone()));

@@ -177,7 +177,8 @@ impl Engine {
         for (name, jail) in &mut self.jails {
             jail.shift(step);
             for (offender, _) in jail.windows() {
-                self.outbox.mark_window(now, name, *offender);
+                self.outbox
+                    .mark_window(now, (name.clone(), *offender), true);
             }
         }
         for ban in self.ledger.shift(now, step) {
@@ -192,15 +193,17 @@ impl Engine {
         let Some(jail) = self.jails.get_mut(&failure.jail) else {
             return;
         };
+        let stored = jail.window(&failure.offender).is_some();
         let verdict = jail.judge(failure, time, own);
         if verdict == Verdict::Ignore {
             return;
         }
         self.outbox.mark_jail(self.now, &failure.jail);
+        let key = |offender| (failure.jail.clone(), offender);
         self.outbox
-            .mark_window(self.now, &failure.jail, failure.offender);
+            .mark_window(self.now, key(failure.offender), stored);
         for offender in jail.prune(time, self.global.max_failing, &failure.offender) {
-            self.outbox.mark_window(self.now, &failure.jail, offender);
+            self.outbox.mark_window(self.now, key(offender), true);
         }
         if let Verdict::Ban { failures, first } = verdict {
             match self.protected.reason(&failure.offender, first) {

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::engine::address::Offender;
 use crate::engine::command::{Refusal, Reply, RequestId};
 use crate::engine::effect::Event;
 use crate::engine::ledger::Key;
@@ -41,7 +40,9 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     pub(super) bans: BTreeSet<Key>,
-    pub(super) windows: BTreeSet<Key>,
+    /// `true` where the store may hold one already: what came and went since need not be written, or a
+    /// store that fails under attack would have us remember everybody who ever failed.
+    pub(super) windows: BTreeMap<Key, bool>,
     pub(super) histories: BTreeSet<Key>,
     pub(super) jails: BTreeSet<JailName>,
     pub(super) position: bool,
@@ -52,6 +53,7 @@ impl Dirty {
     /// Puts back what could not be written.
     pub(super) fn merge(&mut self, mut other: Self) {
         self.bans.append(&mut other.bans);
+        // What was said first was said of the store as it still is.
         self.windows.append(&mut other.windows);
         self.histories.append(&mut other.histories);
         self.jails.append(&mut other.jails);
@@ -75,8 +77,9 @@ impl Outbox {
         self.flush_later(now);
     }
 
-    pub(super) fn mark_window(&mut self, now: Now, jail: &JailName, offender: Offender) {
-        self.dirty.windows.insert((jail.clone(), offender));
+    /// A window changed; `stored` tells that it is not new.
+    pub(super) fn mark_window(&mut self, now: Now, key: Key, stored: bool) {
+        self.dirty.windows.entry(key).or_insert(stored);
         self.flush_later(now);
     }
 
@@ -129,6 +132,11 @@ impl Outbox {
 
     pub(super) fn flush_due(&self, now: Now) -> bool {
         self.flush_at.is_some_and(|at| at <= now.boot)
+    }
+
+    /// A store that failed is not tried again with every ban, only when the next flush is due.
+    pub(super) fn store_rests(&self, now: Now) -> bool {
+        self.store_trouble.is_some() && !self.flush_due(now)
     }
 
     /// When something is due although nothing happens.

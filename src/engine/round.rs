@@ -182,11 +182,18 @@ impl Engine {
 
     /// Everything that differs from the store, as it is now.
     fn persist(&mut self) -> Option<Effect> {
-        self.outbox.flush_at = None;
-        if self.outbox.dirty.is_empty() {
+        if self.round.replies.is_empty() && self.outbox.store_rests(self.now) {
             return None;
         }
-        let dirty = std::mem::take(&mut self.outbox.dirty);
+        self.outbox.flush_at = None;
+        let mut dirty = std::mem::take(&mut self.outbox.dirty);
+        let window = |(jail, offender): &Key| self.jails.get(jail)?.window(offender);
+        dirty
+            .windows
+            .retain(|key, stored| *stored || window(key).is_some());
+        if dirty.is_empty() {
+            return None;
+        }
         let mut commit = Commit {
             durable: dirty.durable,
             ..Commit::default()
@@ -197,16 +204,9 @@ impl Engine {
                 None => commit.unbans.push(key.clone()),
             }
         }
-        let window = |(jail, offender): &Key| {
-            let window = self
-                .jails
-                .get(jail)
-                .and_then(|jail| jail.window(offender))
-                .cloned();
-            (jail.clone(), *offender, window)
-        };
         let history = |key: &Key| (key.0.clone(), key.1, self.ledger.history(key));
-        commit.windows = dirty.windows.iter().map(window).collect();
+        let row = |key: &Key| (key.0.clone(), key.1, window(key).cloned());
+        commit.windows = dirty.windows.keys().map(row).collect();
         commit.histories = dirty.histories.iter().map(history).collect();
         commit.jails = dirty
             .jails
