@@ -47,6 +47,9 @@ pub enum StartError {
     /// The reader ended by itself.
     #[error("the journal's reader ended; starting anew")]
     ReaderGone,
+    /// The bus's or the host's task ended by itself, which takes a panic.
+    #[error("{0} ended; starting anew")]
+    TaskGone(&'static str),
 }
 
 /// Starts everything, runs until told to stop, and stops.
@@ -92,7 +95,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         bus: args.bus.clone(),
         ..Places::default()
     };
-    tokio::spawn(host::watch(places, groups_seen, protected_sender));
+    let host = tokio::spawn(host::watch(places, groups_seen, protected_sender));
     let bus = args.bus.map_or(Bus::System, Bus::Address);
     let options = service::Options {
         bus,
@@ -100,10 +103,14 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         log: log as Arc<dyn Log>,
         pause: service::PAUSE,
     };
-    let service = tokio::spawn(service::run(bus_end, options));
+    let mut service = tokio::spawn(service::run(bus_end, options));
     notify::ready();
     let (reader, heard) = open_journal(args.journal_dir.as_deref(), start, filters)?;
-    let ending = daemon.run(&reader, heard).await;
+    let ending = tokio::select! {
+        ending = daemon.run(&reader, heard) => ending,
+        _ = host => Err(StartError::TaskGone("the watch over the host's addresses")),
+        _ = &mut service => Err(StartError::TaskGone("the service on the bus")),
+    };
     notify::stopping();
     reader.stop();
     service.abort();
