@@ -30,10 +30,11 @@ pub fn status(text: &str) {
     send(&[NotifyState::Status(text)]);
 }
 
-/// How often [`watchdog`] is due; `None` if nobody watches.
+/// How often to be ready for [`watchdog`]; `None` if nobody watches. One call may be left out without
+/// the process being ended: a reader that sleeps on a slow disk gets a second chance.
 #[must_use]
 pub fn watchdog_pace() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+    sd_notify::watchdog_enabled().map(|limit| limit / 3)
 }
 
 /// Has systemd keep the firewall's socket, and with it the table, over a restart. A netlink socket
