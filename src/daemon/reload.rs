@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::load;
 use crate::daemon::clock;
 use crate::daemon::run::Daemon;
-use crate::daemon::start::filters;
+use crate::daemon::start::{filters, tell};
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 use crate::journal::reader::Reader;
@@ -52,9 +52,7 @@ impl Daemon {
             settle(vec![asker], &Err(text));
             return;
         }
-        for diagnostic in &diagnostics {
-            info!("{diagnostic}");
-        }
+        diagnostics.iter().for_each(tell);
         if self.edges.args.dry_run {
             settings.global.firewall = FirewallChoice::Memory;
         }

@@ -141,7 +141,8 @@ pub fn filters(settings: &Settings) -> FilterSet {
     settings.jails.iter().map(row).collect()
 }
 
-fn tell(diagnostic: &Diagnostic) {
+/// Tells the log of a diagnostic.
+pub(super) fn tell(diagnostic: &Diagnostic) {
     match diagnostic.level {
         Level::Error => error!("{diagnostic}"),
         Level::Warning => warn!("{diagnostic}"),
