@@ -281,6 +281,22 @@ fn root_a_full_set_says_which_limit_it_is() {
 }
 
 #[test]
+fn root_a_limit_that_was_lowered_frees_nobody() {
+    in_a_namespace(|| {
+        let mut nft = Nftables::open(1, boot_clock()).unwrap();
+        let host = |n: u32| Offender::host(IpAddr::V4((0x0a00_0000 + n).into())).to_string();
+        let blocks: Vec<_> = (0..20_000)
+            .map(|n| block("sshd", &host(n), Some(600)))
+            .collect();
+
+        wait(nft.install(&[sshd()], &blocks)).unwrap();
+        wait(nft.apply(&[block("sshd", "192.0.2.1", Some(600))])).unwrap();
+
+        assert_eq!(kernel()["any4"].len(), 20_001);
+    });
+}
+
+#[test]
 fn root_too_many_prefixes_are_refused() {
     in_a_namespace(|| {
         let mut nft = open();

@@ -73,13 +73,11 @@ impl Nftables {
         let port = socket
             .port()
             .map_err(|source| refused("to name the socket", source))?;
-        // An element that is replaced counts twice until its transaction is over.
-        let size = u32::try_from(max_bans.saturating_add(CHUNK)).unwrap_or(u32::MAX);
         Ok(Self {
             socket,
             port,
             clock,
-            size,
+            size: room_for(max_bans),
             wish: Owner::Us,
             sequence: 1,
             buffer: vec![0; DATAGRAM],
@@ -101,7 +99,8 @@ impl Nftables {
         };
         let layout = Layout {
             jails,
-            size: self.size,
+            // A limit that was lowered must not keep out those who are banned already.
+            size: self.size.max(room_for(changes.len())),
             dropped: &dropped,
         };
         let now = (self.clock)();
@@ -437,6 +436,11 @@ fn refused(what: &str, source: io::Error) -> FirewallError {
         what: what.to_owned(),
         source,
     }
+}
+
+/// The size of a set for `bans`: an element that is replaced counts twice until its transaction is over.
+fn room_for(bans: usize) -> u32 {
+    u32::try_from(bans.saturating_add(CHUNK)).unwrap_or(u32::MAX)
 }
 
 fn within_limit(plan: &Plan<'_>) -> Result<(), FirewallError> {
