@@ -25,8 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use banishd::engine::address::Offender;
 use banishd::engine::effect::Change;
-use banishd::engine::settings::Protocol;
-use banishd::engine::time::Span;
+use banishd::engine::settings::{FirewallChoice, Protocol};
+use banishd::engine::time::{Boottime, Span};
+use banishd::firewall::any::AnyFirewall;
 use banishd::firewall::nftables::Nftables;
 use banishd::firewall::{FirewallBackend, FirewallError};
 use banishd::sys::netlink::Socket;
@@ -381,6 +382,23 @@ fn root_a_new_process_takes_over_table_and_counters() {
             [(name_of("all"), 5), (name_of("sshd"), 0)]
         );
         assert!(wait(after.check()).unwrap() && after.owned());
+    });
+}
+
+#[test]
+fn root_a_socket_that_cannot_be_taken_over_is_replaced_and_shown_once() {
+    in_a_namespace(|| {
+        let kept = std::fs::File::open("/dev/null").unwrap().into();
+        let clock = || Boottime::from_usec(1);
+        let mut any = AnyFirewall::choose(FirewallChoice::Auto, 9, clock, Some(kept));
+
+        assert!(wait(any.install(&[sshd()], &[])).is_err());
+        assert!(any.fresh_socket().is_none());
+        wait(any.install(&[sshd()], &[])).unwrap();
+
+        assert!(any.fresh_socket().is_some());
+        assert!(any.fresh_socket().is_none());
+        assert!(wait(any.check()).unwrap());
     });
 }
 

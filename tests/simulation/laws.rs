@@ -156,6 +156,35 @@ proptest! {
     }
 
     #[test]
+    fn edges_that_fail_at_times_lose_nothing(
+        steps in proptest::collection::vec(
+            prop_oneof![
+                6 => step().prop_map(Ok),
+                1 => any::<(bool, bool)>().prop_map(Err),
+            ],
+            1..60,
+        )
+    ) {
+        let mut sim = Sim::new(&JAILS);
+        for step in &steps {
+            match step {
+                Ok(step) => run(&mut sim, step),
+                Err((store, firewall)) => {
+                    sim.broken_store = store.then_some("disk full");
+                    sim.broken_firewall = firewall.then_some("no memory");
+                }
+            }
+        }
+        (sim.broken_store, sim.broken_firewall) = (None, None);
+        sim.pass(61);
+
+        check(&sim)?;
+        let state = sim.state();
+        sim.restart();
+        prop_assert_eq!(sim.state(), state);
+    }
+
+    #[test]
     fn being_down_for_a_while_changes_nothing(
         before in proptest::collection::vec(step(), 0..30),
         missed in proptest::collection::vec((0..2_usize, 0..4_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
