@@ -367,7 +367,7 @@ impl Ear {
                 Heard::CaughtUp => self.is_caught_up = true,
                 Heard::Suppressed { unit, messages } => self.suppressed.push((unit, messages)),
                 // Not every trouble is one: what counts is what is heard after all.
-                Heard::Trouble(_) => {}
+                Heard::Trouble(_) | Heard::Recovered => {}
             }
         }
     }

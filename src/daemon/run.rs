@@ -217,7 +217,6 @@ impl Daemon {
         let now = clock::now();
         match word {
             Heard::Progress { failures, position } => {
-                self.journal_trouble = None;
                 self.engine.handle_failures(now, &failures, position);
             }
             Heard::Switched(generation) => self.finish_reload(reader, generation).await,
@@ -237,6 +236,10 @@ impl Daemon {
             Heard::Trouble(text) => {
                 error!("{text}");
                 self.journal_trouble = Some(text);
+            }
+            Heard::Recovered => {
+                info!("the journal can be read again");
+                self.journal_trouble = None;
             }
         }
     }

@@ -176,7 +176,9 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
             self.is_caught_up = true;
             self.outlet.send(Heard::CaughtUp)?;
         }
-        self.health.drained();
+        if self.health.drained() {
+            self.outlet.send(Heard::Recovered)?;
+        }
         if self.since_open >= REOPEN_AFTER {
             // Files changed, or a long read has mapped much of them. Look once more, then sleep.
             self.close();
@@ -357,12 +359,14 @@ impl Health {
         stuck.then(|| Span::from_secs(1 << steps))
     }
 
-    /// Reading came to the end of the log. Often enough in a row, all is well again.
-    fn drained(&mut self) {
+    /// Reading came to the end of the log. True when that came often enough in a row: all is well again.
+    fn drained(&mut self) -> bool {
         self.drains = self.drains.saturating_add(1);
-        if self.drains >= WELL_AFTER && self.failures > 0 {
+        let recovers = self.drains >= WELL_AFTER && self.failures > 0;
+        if recovers {
             *self = Self::default();
         }
+        recovers
     }
 }
 

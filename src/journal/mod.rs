@@ -52,6 +52,8 @@ pub enum Heard {
     },
     /// Reading failed; it is being tried again.
     Trouble(String),
+    /// Reading has gone well for a while since the last [`Heard::Trouble`].
+    Recovered,
 }
 
 /// Where reading begins.

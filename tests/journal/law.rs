@@ -61,6 +61,23 @@ fn trouble_is_told_once_and_pauses_grow() {
 }
 
 #[test]
+fn recovery_is_told_once_all_has_gone_well_for_a_while() {
+    for (looks, told) in [(5, 0), (100, 1)] {
+        let faults = [(0, Fault::Open)].into_iter();
+        let looks = (0..looks).map(|_| (0, Fault::Reopen));
+        let world = World::new(5, 1, faults.chain(looks).collect(), Vec::new());
+
+        world.run(
+            Start::Since(Timestamp::default()),
+            usize::MAX,
+            &mut Vec::new(),
+        );
+
+        assert_eq!(*world.recoveries.borrow(), told);
+    }
+}
+
+#[test]
 fn an_entry_that_can_never_be_read_is_left_behind() {
     let world = World::new(20, 1, Vec::new(), Vec::new());
     *world.poison.borrow_mut() = Some(7);
@@ -115,6 +132,7 @@ struct World {
     poison: Rc<RefCell<Option<u32>>>,
     switches: Rc<RefCell<VecDeque<usize>>>,
     troubles: Rc<RefCell<u32>>,
+    recoveries: Rc<RefCell<u32>>,
     pauses: Rc<RefCell<Vec<Duration>>>,
 }
 
@@ -127,6 +145,7 @@ impl World {
             poison: Rc::default(),
             switches: Rc::new(RefCell::new(switches.into())),
             troubles: Rc::default(),
+            recoveries: Rc::default(),
             pauses: Rc::default(),
         }
     }
@@ -162,6 +181,7 @@ impl World {
                     start = Start::After(position);
                 }
                 Heard::Trouble(_) => *self.troubles.borrow_mut() += 1,
+                Heard::Recovered => *self.recoveries.borrow_mut() += 1,
                 _ => {}
             }
         }
