@@ -2,7 +2,7 @@
 //!
 //! Comes in: a name such as `jail.conf` or `filter.d/sshd.conf`. Goes out: its text, from the
 //! administrator's directory or else from the vendor's, or what keeps us from reading it. Nothing is
-//! written, nothing but regular files is opened, and no file is read beyond [`FILE_MAX`].
+//! written, nothing but regular files is opened, and no file is read beyond 1 MiB.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -10,7 +10,7 @@
 //! next checkpoint, because the journal can repeat what they say.
 //!
 //! Other programs may read along (`sqlite3 -readonly /var/lib/banishd/banishd.db`): the file is not
-//! locked for good. A writer that holds its lock makes one commit fail after [`PATIENCE`], and the
+//! locked for good. A writer that holds its lock makes one commit fail after 50 ms, and the
 //! engine commits again. The database is never mapped; the `-shm` file is, as WAL demands.
 
 pub mod row;
