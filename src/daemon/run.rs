@@ -137,8 +137,8 @@ impl Daemon {
                     None => return Err(StartError::ReaderGone),
                 },
                 Some(request) = self.edges.link.requests.recv() => self.answer(reader, request).await,
-                _ = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
-                _ = self.clock_watch.stepped() => {
+                Ok(()) = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
+                Ok(()) = self.clock_watch.stepped() => {
                     self.engine.handle_deadline(clock::now());
                     self.edges.groups.send_modify(|_| ());
                 }

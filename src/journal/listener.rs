@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::mem::{Discriminant, discriminant, take};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::engine::filter::Filter;
@@ -148,7 +149,10 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = self.batch.failures.len();
         let (record, jails) = self.selector.record(time);
         for (jail, filter) in jails.iter().filter_map(|index| self.jails.get(*index)) {
-            let Some(found) = filter.find(&record) else {
+            // Nothing that somebody logs may end the process, which would read it again. The panic
+            // itself has been printed.
+            let found = catch_unwind(AssertUnwindSafe(|| filter.find(&record)));
+            let Ok(Some(found)) = found else {
                 continue;
             };
             self.batch.failures.push(Failure {
