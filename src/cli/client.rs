@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use zbus::connection::Builder;
 use zbus::fdo::{self, DBusProxy, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
-use zbus::wire::OwnedVariant;
-use zbus::{Connection, DBusError};
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, DBusError, Message};
 
 use crate::dbus::names::{BUS_NAME, JAIL_INTERFACE, MANAGER_INTERFACE, MANAGER_PATH};
 use crate::dbus::proxy::{JailProxy, ManagerProxy};
-use crate::dbus::wire::{BanInfo, PAGE_MAX, duration_usec};
+use crate::dbus::stream::next;
+use crate::dbus::wire::{BanInfo, FOREVER, PAGE_MAX, duration_usec};
 use crate::engine::time::{BanTime, Timestamp};
 
 /// A connection to a running banishd.
@@ -50,6 +51,7 @@ pub(crate) struct Jail {
     pub(crate) ports: Vec<String>,
     pub(crate) max_failures: u32,
     pub(crate) find_usec: u64,
+    #[serde(serialize_with = "never_is_null")]
     pub(crate) ban_usec: u64,
     pub(crate) bans: u32,
     pub(crate) failing: u32,
@@ -146,7 +148,7 @@ impl Client {
         let bus = DBusProxy::new(&connection).await?;
         let name = BUS_NAME.try_into()?;
         if !bus.name_has_owner(name).await.map_err(zbus::Error::from)? {
-            return Err(ClientError::NotRunning(why_not_running(&connection).await));
+            await_start(&connection, &bus).await?;
         }
         let manager = ManagerProxy::builder(&connection)
             .cache_properties(CacheProperties::No)
@@ -292,6 +294,11 @@ impl Client {
     }
 }
 
+/// JSON has no safe number for ever.
+fn never_is_null<S: Serializer>(usec: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    (*usec != FOREVER).then_some(*usec).serialize(serializer)
+}
+
 type Values = HashMap<String, OwnedVariant>;
 
 /// A property; nothing where an older daemon does not have it.
@@ -305,17 +312,71 @@ where
         .unwrap_or_default()
 }
 
-/// What systemd knows of a daemon that is not on the bus.
-async fn why_not_running(connection: &Connection) -> &'static str {
-    let reply = connection
+/// How long after its start the daemon may take to appear on the bus: banning comes first.
+const APPEARS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits for a daemon that systemd has just started.
+async fn await_start(connection: &Connection, bus: &DBusProxy<'_>) -> Result<(), ClientError> {
+    let mut owners = bus
+        .receive_name_owner_changed_with_args(&[(0, BUS_NAME)])
+        .await?;
+    let name = BUS_NAME.try_into()?;
+    if bus.name_has_owner(name).await.map_err(zbus::Error::from)? {
+        return Ok(());
+    }
+    if !is_up(connection).await {
+        return Err(ClientError::NotRunning(why_not_running(connection).await));
+    }
+    let appears = async {
+        while let Some(change) = next(&mut owners).await {
+            if change.args().is_ok_and(|args| args.new_owner.is_some()) {
+                return;
+            }
+        }
+    };
+    match tokio::time::timeout(APPEARS_WITHIN, appears).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(ClientError::NotRunning(
+            "banishd is started but not on the bus; 'journalctl -u banishd' says why.",
+        )),
+    }
+}
+
+/// Whether systemd has started the daemon or is about to.
+async fn is_up(connection: &Connection) -> bool {
+    let state = async {
+        let unit = ask_systemd(connection, "GetUnit").await?;
+        let path: OwnedObjectPath = unit.body().deserialize()?;
+        let proxy = PropertiesProxy::builder(connection)
+            .destination("org.freedesktop.systemd1")
+            .path(path)
+            .build()
+            .await?;
+        let interface = InterfaceName::from_static_str("org.freedesktop.systemd1.Unit")?;
+        let state = proxy.get(interface, "ActiveState").await?;
+        String::try_from(state)
+    };
+    let state: zbus::Result<String> = state.await;
+    let up = ["active", "activating", "reloading"];
+    state.is_ok_and(|state| up.contains(&state.as_str()))
+}
+
+/// Calls a method of systemd's manager that takes the name of a unit.
+async fn ask_systemd(connection: &Connection, method: &str) -> zbus::Result<Message> {
+    connection
         .call_method(
             Some("org.freedesktop.systemd1"),
             "/org/freedesktop/systemd1",
             Some("org.freedesktop.systemd1.Manager"),
-            "GetUnitFileState",
+            method,
             &"banishd.service",
         )
-        .await;
+        .await
+}
+
+/// What systemd knows of a daemon that is not on the bus.
+async fn why_not_running(connection: &Connection) -> &'static str {
+    let reply = ask_systemd(connection, "GetUnitFileState").await;
     let state = reply.and_then(|message| message.body().deserialize::<String>());
     match state.as_deref() {
         Ok("disabled") => {
