@@ -30,6 +30,11 @@ fn root_the_verbs_do_what_they_say() {
             0,
             "{\"changed\":true}\n",
         ),
+        (
+            &["ban", "sshd", "::ffff:192.0.2.1", "--for", "-1"],
+            0,
+            "Banned 192.0.2.1 in 'sshd'.\n",
+        ),
         (&["unban", "192.0.2.1"], 0, "Lifted 1 ban.\n"),
         (&["unban", "sshd", "192.0.2.1"], 0, "Nothing was banned.\n"),
         (&["unban", "--all"], 0, "Nothing was banned.\n"),
@@ -60,7 +65,18 @@ fn root_errors_say_what_to_do_and_set_the_exit_code() {
             1,
             "No jail 'shsd' is configured; did you mean 'sshd'?\n",
         ),
-        (&["reload"], 1, "jail.conf:3:1: unknown option 'x'\n"),
+        (
+            &["reload"],
+            1,
+            "jail.conf:3:1: unknown option 'x'\n\
+             Nothing was changed: the old configuration stays in force.\n",
+        ),
+        (
+            &["unban", "sshd"],
+            1,
+            "'sshd' is not an IP address or prefix. \
+             'banishctl unban --all sshd' lifts every ban of a jail.\n",
+        ),
         (
             &["ban", "sshd", "192.0.2"],
             1,
@@ -69,7 +85,7 @@ fn root_errors_say_what_to_do_and_set_the_exit_code() {
         (
             &["ban", "nginx-http-auth", "192.0.2.1"],
             1,
-            "Jail 'nginx-http-auth' is not active.\n",
+            "Jail 'nginx-http-auth' is stopped; 'banishctl start nginx-http-auth' lets it run again.\n",
         ),
     ] {
         let (code_got, out, error) = ctl(&bus, arguments);

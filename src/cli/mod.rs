@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::render::Style;
+use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
 /// Look at and change what banishd bans.
@@ -50,7 +51,7 @@ enum Verb {
         /// The address or prefix
         address: String,
         /// For this long: 600, 10min, "1h 30min", forever (default: as long as the jail does)
-        #[arg(long = "for", value_name = "TIME", value_parser = span::parse)]
+        #[arg(long = "for", value_name = "TIME", value_parser = span::parse, allow_hyphen_values = true)]
         time: Option<BanTime>,
     },
     /// Lift bans: of an address in one jail or in all, or all of them
@@ -155,8 +156,8 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         } => {
             let changed = client.ban(&jail, &address, time).await?;
             let text = match changed {
-                true => format!("Banned {address} in '{jail}'.\n"),
-                false => format!("{address} was banned in '{jail}' already.\n"),
+                true => format!("Banned {} in '{jail}'.\n", canonical(&address)),
+                false => format!("{} was banned in '{jail}' already.\n", canonical(&address)),
             };
             (text, serde_json::json!({ "changed": changed }))
         }
@@ -170,7 +171,7 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await?;
+            client.reload().await.map_err(kept)?;
             (String::new(), serde_json::json!({}))
         }
         Verb::Start { jail } => {
@@ -195,11 +196,34 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
     Ok(if json { format!("{value}\n") } else { text })
 }
 
+/// The address as the daemon writes it: without host bits, IPv4-mapped IPv6 as IPv4.
+fn canonical(address: &str) -> String {
+    let parsed = address.parse::<Offender>();
+    parsed.map_or_else(|_| address.to_owned(), |offender| offender.to_string())
+}
+
+/// Says after the diagnostics of a refused reload what that means.
+fn kept(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Refused(text) => {
+            let end = "Nothing was changed: the old configuration stays in force.";
+            ClientError::Refused(format!("{}\n{end}", text.trim_end()))
+        }
+        other => other,
+    }
+}
+
 async fn lift(client: &Client, unban: &Unban) -> Result<u32, ClientError> {
     match (unban.all, unban.what.as_slice()) {
         (true, []) => client.unban_all("").await,
         (true, [jail]) => client.unban_all(jail).await,
-        (false, [address]) => client.unban_address(address).await,
+        (false, [address]) => match client.unban_address(address).await {
+            Err(ClientError::Refused(text)) if address.parse::<Offender>().is_err() => {
+                let hint = format!("'banishctl unban --all {address}' lifts every ban of a jail.");
+                Err(ClientError::Refused(format!("{text} {hint}")))
+            }
+            answer => answer,
+        },
         (false, [jail, address]) => client.unban(jail, address).await.map(u32::from),
         _ => Err(ClientError::Usage(
             "'unban --all' takes at most a jail, 'unban' an address or a jail and an address",

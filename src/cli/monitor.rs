@@ -1,5 +1,6 @@
 //! `banishctl monitor`: one line per signal, until interrupted, across restarts of banishd.
 
+use serde::Serialize;
 use serde_json::json;
 use zbus::fdo::DBusProxy;
 use zbus::message::Type;
@@ -10,6 +11,14 @@ use crate::cli::{print, render};
 use crate::dbus::names::{BUS_NAME, MANAGER_INTERFACE, MANAGER_PATH};
 use crate::dbus::stream::next;
 use crate::dbus::wire::{BanInfo, BanLine};
+
+/// A ban as a line of JSON, with the name of what happened to it.
+#[derive(Serialize)]
+struct Told<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    ban: BanLine<'a>,
+}
 
 /// Prints what happens.
 pub(crate) async fn follow(client: &Client, json: bool) -> Result<(), ClientError> {
@@ -64,7 +73,10 @@ fn describe(signal: &Message) -> Option<(String, serde_json::Value)> {
                 earlier,
                 origin,
             };
-            let value = json!({ "event": event, "ban": BanLine::from(&ban) });
+            let value = json!(Told {
+                event,
+                ban: BanLine::from(&ban),
+            });
             Some((render::ban_told(event, &ban), value))
         }
         "BanRemoved" => {
@@ -73,12 +85,8 @@ fn describe(signal: &Message) -> Option<(String, serde_json::Value)> {
             let value = json!({
                 "event": event, "jail": jail, "address": address, "result": result, "by": by,
             });
-            let who = if by.is_empty() {
-                by
-            } else {
-                format!(" by {by}")
-            };
-            Some((format!("{jail}: {address} {result}{who}"), value))
+            let text = format!("{jail}: {address} {}", render::ending(&result, &by));
+            Some((text, value))
         }
         "BansReset" => {
             let jail: String = body.deserialize().ok()?;

@@ -72,7 +72,10 @@ pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
 pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
     let mut text = String::new();
     let (dot, state) = mark(&jail.state, style);
-    let _ = writeln!(text, "{dot} {} - {}", jail.name, jail.description);
+    let _ = match jail.description.as_str() {
+        "" => writeln!(text, "{dot} {}", jail.name),
+        description => writeln!(text, "{dot} {} - {description}", jail.name),
+    };
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
             let _ = writeln!(text, "{name:>10}: {value}");
@@ -153,6 +156,18 @@ pub(crate) fn ban_told(event: &str, ban: &BanInfo) -> String {
         n => format!("after {n} failures"),
     };
     format!("{}: {} {verb} {lasting} {why}", ban.jail, ban.address)
+}
+
+/// Why a ban ended, in words.
+pub(crate) fn ending(result: &str, by: &str) -> String {
+    match (result, by) {
+        ("expired", _) => "no longer banned".to_owned(),
+        ("unbanned", "") => "unbanned".to_owned(),
+        ("unbanned", by) => format!("unbanned by {by}"),
+        ("stopped", _) => "unbanned, its jail was stopped".to_owned(),
+        ("reloaded", _) => "unbanned, the configuration changed".to_owned(),
+        (other, _) => format!("unbanned ({other})"),
+    }
 }
 
 /// The time of day, UTC.
@@ -338,6 +353,8 @@ mod tests {
         let told = ban_told("BanNew", &ban);
         assert_eq!(told, "sshd: 192.0.2.1 banned for 10min after 3 failures");
         assert_eq!(clock(NOW), "03:04:05Z");
+        assert_eq!(ending("unbanned", "root"), "unbanned by root");
+        assert_eq!(ending("expired", ""), "no longer banned");
     }
 
     #[test]
