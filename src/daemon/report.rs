@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::daemon::logging::BANS;
 use crate::engine::effect::{Event, Removal};
+use crate::engine::ledger::ban::{Ban, Origin};
 use crate::engine::settings::JailName;
 use crate::engine::time::{Boottime, Span};
 
@@ -91,7 +92,7 @@ fn tell(event: &Event) {
                 target: BANS,
                 message_id = "8b2f4a0d3c1e4f6ea5d79b0c2e8f1a63",
                 jail = %jail, offender = %offender, failures, until_usec = until,
-                origin = ban.origin.as_str(), "[{jail}] Ban {offender}"
+                origin = ban.origin.as_str(), "[{jail}] Ban {offender} {}", why(ban)
             );
         }
         Event::BanRemoved {
@@ -103,7 +104,7 @@ fn tell(event: &Event) {
             target: BANS,
             message_id = "5d1c7e9a60b84b0f9c3a2f7d4e6b8a15",
             jail = %jail, offender = %offender, result = result.as_str(), by,
-            "[{jail}] Unban {offender}{}", if *result == Removal::Expired { "" } else { " before its time" }
+            "[{jail}] Unban {offender}{}", ending(*result, by)
         ),
         Event::BanChanged(ban) => {
             debug!(jail = %ban.jail, offender = %ban.offender, "the end of a ban moved");
@@ -119,11 +120,35 @@ fn tell(event: &Event) {
             jail = %jail, offender = %offender,
             "[{jail}] {offender} is not banned: 'maxbans' in banishd.conf is reached"
         ),
-        Event::JailNew(jail) => info!(jail = %jail, "jail {jail} is there"),
-        Event::JailRemoved(jail) => info!(jail = %jail, "jail {jail} is gone"),
-        Event::JailChanged(jail) => info!(jail = %jail, "jail {jail} changed"),
+        Event::JailNew(jail) => info!(jail = %jail, "jail {jail} was added"),
+        Event::JailRemoved(jail) => info!(jail = %jail, "jail {jail} was removed"),
+        Event::JailChanged(jail) => info!(jail = %jail, "jail {jail} was changed"),
         Event::Degraded(text) => error!("{text}"),
         Event::Recovered => info!("everything works again"),
+    }
+}
+
+/// For how long, and what led to it.
+fn why(ban: &Ban) -> String {
+    let lasting = match ban.until.map(|until| until.since(ban.since).usec()) {
+        None => "for ever".to_owned(),
+        Some(usec) => format!("for {}", Span::from_usec(usec - usec % 1_000_000)),
+    };
+    match (ban.origin, ban.failures) {
+        (Origin::Manual, _) => format!("{lasting}, by hand"),
+        (Origin::Jail, 1) => format!("{lasting} after 1 failure"),
+        (Origin::Jail, failures) => format!("{lasting} after {failures} failures"),
+    }
+}
+
+/// Why a ban ended before its time; nothing where it did not.
+fn ending(result: Removal, by: &str) -> String {
+    match result {
+        Removal::Expired => String::new(),
+        Removal::Unbanned if by.is_empty() => " before its time".to_owned(),
+        Removal::Unbanned => format!(" before its time, by {by}"),
+        Removal::Stopped => " because its jail was stopped".to_owned(),
+        Removal::Reloaded => " because the configuration changed".to_owned(),
     }
 }
 
@@ -137,6 +162,7 @@ const MINUTE: Span = Span::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::time::Timestamp;
 
     #[test]
     fn an_attacker_who_may_not_be_banned_does_not_fill_the_log() {
@@ -145,5 +171,30 @@ mod tests {
         let mut told = |secs| (0..1000).filter(|_| report.admits(at(secs))).count();
 
         assert_eq!([100, 159, 160].map(&mut told), [20, 0, 20]);
+    }
+
+    #[test]
+    fn the_log_says_for_how_long_and_why() {
+        let ban = Ban {
+            jail: JailName::new("sshd").unwrap(),
+            offender: "192.0.2.1".parse().unwrap(),
+            since: Timestamp::from_usec(5),
+            until: Some(Timestamp::from_usec(600_000_005)),
+            failures: 3,
+            earlier: 0,
+            origin: Origin::Jail,
+        };
+        assert_eq!(why(&ban), "for 10min after 3 failures");
+        let by_hand = Ban {
+            until: None,
+            origin: Origin::Manual,
+            ..ban
+        };
+        assert_eq!(why(&by_hand), "for ever, by hand");
+        assert_eq!(ending(Removal::Expired, ""), "");
+        assert_eq!(
+            ending(Removal::Unbanned, "root"),
+            " before its time, by root"
+        );
     }
 }
