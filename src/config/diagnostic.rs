@@ -69,6 +69,12 @@ impl Diagnostic {
         Self { level, ..self }
     }
 
+    /// Where and what, without the remedy.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        format!("{}: {}", self.place, self.message)
+    }
+
     /// The diagnostic, the line it is about and a caret below the place: several lines for a terminal,
     /// the last without a newline.
     #[must_use]

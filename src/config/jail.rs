@@ -60,10 +60,13 @@ impl Reader<'_> {
         }
         let enabled = match self.scope.value("enabled") {
             None => false,
-            Some(Ok(value)) => self.switch(&value, false),
+            Some(Ok(value)) => match value::boolean(&value.text) {
+                Some(enabled) => enabled,
+                None => return Outcome::Failed(self.neither(&value)),
+            },
             Some(Err(problem)) => {
                 self.problems.push(problem.clone());
-                return Outcome::Failed(brief(&problem));
+                return Outcome::Failed(problem.brief());
             }
         };
         if !enabled {
@@ -77,7 +80,7 @@ impl Reader<'_> {
         let error = errors.filter(|problem| problem.level == Level::Error).min();
         match (settings, error) {
             (Some(settings), None) => Outcome::Ready(Box::new(settings)),
-            (_, Some(error)) => Outcome::Failed(brief(error)),
+            (_, Some(error)) => Outcome::Failed(error.brief()),
             (None, None) => Outcome::Failed("its filter has a syntax error".to_owned()),
         }
     }
@@ -284,6 +287,16 @@ impl Reader<'_> {
         }
     }
 
+    /// A jail that may or may not be wanted keeps its bans and is told of, instead of going quietly.
+    fn neither(&mut self, value: &Value) -> String {
+        let message = format!("'{}' is neither true nor false", value.text.trim());
+        let place = value.entry.value_place();
+        let problem = Diagnostic::error(place, message, "write true or false");
+        let brief = problem.brief();
+        self.problems.push(problem);
+        brief
+    }
+
     /// A boolean; anything else is taken for `otherwise`.
     fn switch(&mut self, value: &Value, otherwise: bool) -> bool {
         let known = value::boolean(&value.text);
@@ -339,11 +352,6 @@ fn unnamed(value: Value) -> Value {
         text: String::new(),
         ..value
     }
-}
-
-/// The diagnostic without its remedy.
-fn brief(problem: &Diagnostic) -> String {
-    format!("{}: {}", problem.place, problem.message)
 }
 
 /// The sections of `tree` that are jails.
