@@ -77,6 +77,7 @@ impl Daemon {
             .groups
             .send_replace(settings.global.protect_groups.clone());
         self.edges.log.turn(settings.global.log_level);
+        self.config_trouble = None;
         self.engine.handle_settings(clock::now(), settings);
         self.drain().await;
         info!("the configuration was read anew");

@@ -69,6 +69,8 @@ pub struct Daemon {
     clock_watch: ClockWatch,
     /// Troubles that last: sentences.
     notes: Vec<String>,
+    /// What was wrong with the configuration at the start, until a reload reads one without errors.
+    pub(super) config_trouble: Option<String>,
     journal_trouble: Option<String>,
     caught_up: bool,
     stopping: bool,
@@ -95,6 +97,7 @@ impl Daemon {
             alarm,
             clock_watch,
             notes: Vec::new(),
+            config_trouble: None,
             journal_trouble: None,
             caught_up: false,
             stopping: false,
@@ -296,7 +299,8 @@ impl Daemon {
             JailState::Failed(why) => Some(format!("jail '{}' does not run: {why}", jail.name)),
             _ => None,
         });
-        let standing = self.notes.iter().chain(&self.journal_trouble).cloned();
+        let noted = self.notes.iter().chain(&self.config_trouble);
+        let standing = noted.chain(&self.journal_trouble).cloned();
         standing
             .chain(self.engine.troubles())
             .chain(failed)
@@ -308,7 +312,8 @@ impl Daemon {
         if state != self.told_state {
             self.told_state = state;
             let jails = self.engine.jails().count();
-            notify::status(&format!("{state}, {jails} jails"));
+            let plural = if jails == 1 { "" } else { "s" };
+            notify::status(&format!("{state}, {jails} jail{plural}"));
             self.tell(News::State(state.to_owned()));
         }
     }

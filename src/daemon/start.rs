@@ -62,7 +62,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         vendor: args.vendor_dir.clone(),
         ..Layout::default()
     };
-    let settings = read_settings(&layout, &args);
+    let (settings, config_trouble) = read_settings(&layout, &args);
     log.turn(settings.global.log_level);
     let (store, remembered, store_trouble) = open_store(&args).await;
     let kept = notify::kept_socket();
@@ -89,6 +89,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     };
     let mut daemon = Daemon::new(engine, edges)?;
     daemon.note(store_trouble);
+    daemon.config_trouble = config_trouble;
     daemon.drain().await;
 
     let places = Places {
@@ -117,15 +118,21 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     ending
 }
 
-/// Reads the configuration and tells the log what is wrong with it.
-#[must_use]
-pub fn read_settings(layout: &Layout, args: &Args) -> Settings {
+/// Reads the configuration, tells the log what is wrong with it, and returns as a trouble what no
+/// broken jail tells of: a file that cannot be read may hold `ignoreip`.
+fn read_settings(layout: &Layout, args: &Args) -> (Settings, Option<String>) {
     let (mut settings, diagnostics) = load(layout);
     diagnostics.iter().for_each(tell);
+    let trouble = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.level == Level::Error)
+        .map(Diagnostic::brief)
+        .find(|brief| !settings.failed.values().any(|why| why == brief))
+        .map(|brief| format!("the configuration has errors, such as {brief}"));
     if args.dry_run {
         settings.global.firewall = FirewallChoice::Memory;
     }
-    settings
+    (settings, trouble)
 }
 
 /// Which records go to which filter.
