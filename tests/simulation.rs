@@ -302,7 +302,10 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
     }
     sim.ask(Command::StopJail(jail("sshd"))).unwrap();
     let refusal = sim.ban("sshd", "192.0.2.1", None).unwrap_err();
-    assert_eq!(refusal.to_string(), "jail 'sshd' is not active");
+    assert_eq!(
+        refusal.to_string(),
+        "jail 'sshd' is stopped; 'banishctl start sshd' lets it run again"
+    );
 }
 
 #[test]

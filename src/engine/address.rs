@@ -64,14 +64,14 @@ impl Offender {
     pub fn unbannable(&self) -> Option<&'static str> {
         let address = self.0.addr();
         let widest = if address.is_ipv4() { 16 } else { 32 };
-        if address.is_unspecified() {
+        if self.0.prefix_len() < widest {
+            Some("the prefix is too wide (at most /16 for IPv4 and /32 for IPv6)")
+        } else if address.is_unspecified() {
             Some("it is the unspecified address")
         } else if address.is_loopback() {
             Some("it is a loopback address")
         } else if address.is_multicast() {
             Some("it is a multicast address")
-        } else if self.0.prefix_len() < widest {
-            Some("the prefix is too wide (at most /16 for IPv4 and /32 for IPv6)")
         } else {
             None
         }
@@ -194,6 +194,7 @@ mod tests {
             "::1",
             "224.0.0.1",
             "ff02::1",
+            "0.0.0.0/0",
             "10.0.0.0/8",
             "2000::/3",
         ] {

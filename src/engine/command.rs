@@ -72,7 +72,7 @@ pub enum Refusal {
         nearest: Option<JailName>,
     },
     /// The jail is stopped or failed.
-    #[error("jail '{jail}' is not active{}", why.as_ref().map(|w| format!(": {w}")).unwrap_or_default())]
+    #[error("{}", not_active(jail, why.as_deref()))]
     JailNotActive {
         /// The jail.
         jail: JailName,
@@ -104,4 +104,12 @@ pub enum Refusal {
     /// The ban stands in the ledger but not in the firewall.
     #[error("the firewall did not take it: {0}, retrying")]
     Firewall(String),
+}
+
+/// A stopped jail can be started; a failed one has to be mended first.
+fn not_active(jail: &JailName, why: Option<&str>) -> String {
+    match why {
+        None => format!("jail '{jail}' is stopped; 'banishctl start {jail}' lets it run again"),
+        Some(why) => format!("jail '{jail}' does not run: {why}"),
+    }
 }
