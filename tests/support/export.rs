@@ -8,19 +8,14 @@ use std::io::{self, Write};
 /// The unit of the entries that matter.
 pub(crate) const UNIT: &str = "ssh.service";
 
-/// Writes `entries` entries a millisecond apart; every `every`th comes from [`UNIT`], and a third of
-/// those is a failed password.
+/// Writes `entries` entries a millisecond apart; every `every`th comes from [`UNIT`]. Those are whole
+/// connections, and a sixth of them are failed passwords, half of these of users that there are.
 pub(crate) fn write(out: &mut impl Write, entries: u64, every: u64) -> io::Result<()> {
     for number in 0..entries {
         let usec = 1_700_000_000_000_000 + number * 1000;
         let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
         let (unit, name, pid, message) = match number % every {
-            0 => (
-                UNIT,
-                "sshd",
-                1000 + number / 60 % 30_000,
-                sshd(number / every, hash),
-            ),
+            0 => sshd(number / every),
             _ => other(number, hash),
         };
         write!(
@@ -60,19 +55,92 @@ pub(crate) fn write(out: &mut impl Write, entries: u64, every: u64) -> io::Resul
     Ok(())
 }
 
-fn sshd(number: u64, hash: u64) -> String {
-    let address = format!(
-        "198.{}.{}.{}",
-        18 + hash % 2,
-        hash / 2 % 64,
-        hash / 128 % 200
-    );
-    let port = 1024 + hash % 60_000;
-    match number % 3 {
-        0 => format!("Failed password for root from {address} port {port} ssh2"),
-        1 => format!("Received disconnect from {address} port {port}:11: Bye Bye [preauth]"),
-        _ => format!("Disconnected from authenticating user root {address} port {port} [preauth]"),
-    }
+/// What sshd says of seven connections: two try a user that is not there, two try root, one is a
+/// scanner's, one speaks no SSH, one is a login. For each line, whose it is.
+const CONNECTIONS: [(u64, &str); 24] = [
+    (0, "Invalid user admin from {a} port {p}"),
+    (0, "pam_unix(sshd:auth): check pass; user unknown"),
+    (
+        0,
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={a}",
+    ),
+    (
+        1,
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={a}  user=root",
+    ),
+    (
+        0,
+        "Failed password for invalid user admin from {a} port {p} ssh2",
+    ),
+    (1, "Failed password for root from {a} port {p} ssh2"),
+    (
+        0,
+        "Received disconnect from {a} port {p}:11: Bye Bye [preauth]",
+    ),
+    (
+        0,
+        "Disconnected from invalid user admin {a} port {p} [preauth]",
+    ),
+    (
+        1,
+        "Connection closed by authenticating user root {a} port {p} [preauth]",
+    ),
+    (2, "Connection closed by {a} port {p}"),
+    (3, "Invalid user oracle from {a} port {p}"),
+    (3, "pam_unix(sshd:auth): check pass; user unknown"),
+    (
+        3,
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={a}",
+    ),
+    (
+        3,
+        "Failed password for invalid user oracle from {a} port {p} ssh2",
+    ),
+    (
+        4,
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={a}  user=root",
+    ),
+    (
+        3,
+        "Connection closed by invalid user oracle {a} port {p} [preauth]",
+    ),
+    (4, "Failed password for root from {a} port {p} ssh2"),
+    (
+        4,
+        "Received disconnect from {a} port {p}:11: Bye Bye [preauth]",
+    ),
+    (
+        4,
+        "Disconnected from authenticating user root {a} port {p} [preauth]",
+    ),
+    (
+        5,
+        "banner exchange: Connection from {a} port {p}: invalid format",
+    ),
+    (
+        6,
+        "Accepted publickey for deploy from {a} port {p} ssh2: ED25519 SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+    ),
+    (
+        6,
+        "pam_unix(sshd:session): session opened for user deploy(uid=1000) by (uid=0)",
+    ),
+    (6, "Disconnected from user deploy {a} port {p}"),
+    (6, "pam_unix(sshd:session): session closed for user deploy"),
+];
+
+fn sshd(number: u64) -> (&'static str, &'static str, u64, String) {
+    let lines = CONNECTIONS.len() as u64;
+    let line = usize::try_from(number % lines).unwrap_or_default();
+    let (own, text) = CONNECTIONS.get(line).copied().unwrap_or_default();
+    let connection = number / lines * 7 + own;
+    // One of ten thousand attackers, always the same for one connection.
+    let hash = (connection + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    let who = hash % 10_000;
+    let address = format!("198.{}.{}.{}", 18 + who % 2, who / 2 % 50, who / 100);
+    let port = (1024 + hash / 10_000 % 60_000).to_string();
+    let text = text.replace("{a}", &address).replace("{p}", &port);
+    (UNIT, "sshd", 1000 + connection % 30_000, text)
 }
 
 fn other(number: u64, hash: u64) -> (&'static str, &'static str, u64, String) {
