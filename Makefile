@@ -17,6 +17,7 @@ DATADIR      = $(DESTDIR)$(PREFIX)/share
 BUILD_NEEDS := gcc libc6-dev pkg-config libsystemd-dev
 DEB_NEEDS   := dpkg-dev
 HOST_NEEDS  := mmdebstrap systemd-container iproute2 nftables openssh-client procps perl
+BENCH_NEEDS := systemd-journal-remote python3-systemd
 CHECK_NEEDS := dbus systemd polkitd sqlite3 mandoc groff-base libxml2-utils shellcheck
 
 # The tests of netlink, journald and the booted host need root.
@@ -57,9 +58,22 @@ lint: ## check units, policies, manual pages and scripts
 host-check: deb ## run the tests on disposable Debian hosts alone (SUITES=, TESTS=)
 	$(SUDO) env DEB=$(CURDIR)/$(DEB) SUITES='$(SUITES)' tests/host/run $(TESTS)
 
-bench: ## measure the main paths
-	tests/prepare $(BUILD_NEEDS)
-	cargo bench --locked
+bench: ## measure the main paths, each beside its limit or a peer
+	tests/prepare $(BUILD_NEEDS) $(BENCH_NEEDS)
+	$(MAKE) --no-print-directory target/bench/fail2ban
+	rm -f target/bench/table
+	cargo bench --locked --bench micro
+	cargo bench --locked $(AS_ROOT) --bench bans
+	cargo bench --locked $(AS_ROOT) --bench pipeline
+	@cat target/bench/table
+
+# The peer is unpacked, not installed: nobody wants it to start here.
+target/bench/fail2ban:
+	rm -rf $@.new
+	mkdir -p $@.new
+	cd $@.new && { apt-get -q download fail2ban || { $(SUDO) apt-get -q update && apt-get -q download fail2ban; }; }
+	dpkg-deb -x $@.new/fail2ban_*.deb $@.new
+	mv $@.new $@
 
 host-bench: deb ## measure on a disposable Debian host, beside fail2ban: latency and a burst
 	tests/prepare $(HOST_NEEDS)
@@ -100,7 +114,7 @@ uninstall: ## remove what `make install` installed; configuration and state stay
 
 clean: ## remove everything that was built, disposable hosts included
 	$(SUDO) tests/host/host sweep
-	$(SUDO) rm -rf --one-file-system target/host target/debian
+	$(SUDO) rm -rf --one-file-system target/host target/debian target/bench
 	cargo clean
 
 help: ## say what there is
