@@ -29,12 +29,16 @@ use crate::host::{self, Places};
 use crate::journal::live::Origin;
 use crate::journal::reader::Reader;
 use crate::journal::{FilterSet, Heard, JournalError, Start};
+use crate::store::claim::{Claim, Taken};
 use crate::store::{Store, StoreError};
 use crate::sys::user;
 
 /// What keeps the daemon from running at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A second daemon.
+    #[error("cannot start beside another")]
+    Second(#[source] Taken),
     /// No event loop.
     #[error("cannot make an event loop")]
     Runtime(#[source] io::Error),
@@ -52,11 +56,23 @@ pub enum StartError {
     TaskGone(&'static str),
 }
 
+/// Starts everything, unless another daemon has the state directory, and stops it when told to.
+///
+/// # Errors
+/// What cannot be done without.
+pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
+    let _claim = match args.dry_run {
+        true => None,
+        false => Some(Claim::stake(&args.state_dir()).map_err(StartError::Second)?),
+    };
+    run(args, log).await
+}
+
 /// Starts everything, runs until told to stop, and stops.
 ///
 /// # Errors
 /// What cannot be done without; everything else is a trouble that `State` and the log tell of.
-pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
+async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let layout = Layout {
         admin: args.config_dir.clone(),
         vendor: args.vendor_dir.clone(),

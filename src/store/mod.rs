@@ -13,6 +13,7 @@
 //! locked for good. A writer that holds its lock makes one commit fail after 50 ms, and the
 //! engine commits again. The database is never mapped; the `-shm` file is, as WAL demands.
 
+pub mod claim;
 pub mod row;
 pub mod schema;
 
