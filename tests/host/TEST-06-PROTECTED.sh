@@ -11,12 +11,13 @@ hold() {
   echo $! >"$work/session"
   eventually 10 has_session "$2"
 }
-has_session() { inside loginctl list-sessions --no-legend | grep -qw "$1"; }
+# Since systemd 256 the user's own manager counts as a session too, and stays for a while.
+has_session() { inside loginctl list-sessions --no-legend | grep -v manager | grep -qw "$1"; }
 no_session() { ! has_session "$1"; }
 release() {
   inside loginctl terminate-user "$1" || true
   kill "$(cat "$work/session")" 2>/dev/null || true
-  eventually 10 no_session "$1"
+  eventually 30 no_session "$1"
 }
 
 testcase_1_an_administrator_with_a_live_login_is_spared() {
