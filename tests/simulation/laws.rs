@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use crate::support::sim::{Sim, jail, offender, settings};
 
-const WHO: [&str; 5] = [
+const WHO: [&str; 6] = [
     "192.0.2.1",
     "192.0.2.2",
     "2001:db8::1",
     "203.0.113.9",
+    "192.0.2.3",
     "198.51.100.0/24",
 ];
 const JAILS: [&str; 2] = ["sshd", "web"];
@@ -40,7 +41,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (jail, who) = (0..JAILS.len(), 0..WHO.len());
     prop_oneof![
-        8 => (jail.clone(), 0..4_usize, 0..3_u32, any::<bool>())
+        8 => (jail.clone(), 0..5_usize, 0..3_u32, any::<bool>())
             .prop_map(|(jail, who, pid, advance)| Step::Fail { jail, who, pid, advance }),
         3 => (0..400_u64).prop_map(Step::Pass),
         2 => (jail.clone(), who.clone(), proptest::option::of(1..900_u64))
@@ -48,6 +49,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (jail, who).prop_map(|(jail, who)| Step::Unban { jail, who }),
         1 => (2..5_u32).prop_map(Step::Reload),
     ]
+}
+
+/// A first start. 203.0.113.9 is on `ignoreip`, 192.0.2.3 is the host itself.
+fn begin() -> Sim {
+    let mut sim = Sim::new(&JAILS);
+    sim.protected.own = [offender("192.0.2.3")].into_iter().collect();
+    sim.engine.handle_protected(sim.now, sim.protected.clone());
+    sim
 }
 
 /// Other settings of the same jails.
@@ -94,8 +103,8 @@ fn check(sim: &Sim) -> Result<(), TestCaseError> {
     };
     for effect in sim.effects.iter().filter(acts) {
         prop_assert!(
-            !effect.contains("203.0.113"),
-            "an ignored address is in {}",
+            !effect.contains("203.0.113") && !effect.contains("192.0.2.3"),
+            "an ignored or protected address is in {}",
             effect
         );
     }
@@ -121,7 +130,7 @@ proptest! {
     fn the_firewall_is_the_ledger_and_nobody_ignored_is_in_it(
         steps in proptest::collection::vec(step(), 1..60)
     ) {
-        let mut sim = Sim::new(&JAILS);
+        let mut sim = begin();
         for step in &steps {
             run(&mut sim, step);
             check(&sim)?;
@@ -131,7 +140,7 @@ proptest! {
     #[test]
     fn the_same_inputs_give_the_same_effects(steps in proptest::collection::vec(step(), 1..60)) {
         let effects = || {
-            let mut sim = Sim::new(&JAILS);
+            let mut sim = begin();
             steps.iter().for_each(|step| run(&mut sim, step));
             sim.effects
         };
@@ -144,10 +153,10 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         carried_out in any::<bool>(),
     ) {
-        let mut whole = Sim::new(&JAILS);
+        let mut whole = begin();
         steps.iter().for_each(|step| run(&mut whole, step));
 
-        let mut sim = Sim::new(&JAILS);
+        let mut sim = begin();
         sim.crash = Some((cut.index(whole.effects.len().max(1)), carried_out));
         steps.iter().for_each(|step| run(&mut sim, step));
 
@@ -165,7 +174,7 @@ proptest! {
             1..60,
         )
     ) {
-        let mut sim = Sim::new(&JAILS);
+        let mut sim = begin();
         for step in &steps {
             match step {
                 Ok(step) => run(&mut sim, step),
@@ -187,7 +196,7 @@ proptest! {
     #[test]
     fn being_down_for_a_while_changes_nothing(
         before in proptest::collection::vec(step(), 0..30),
-        missed in proptest::collection::vec((0..2_usize, 0..4_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
+        missed in proptest::collection::vec((0..2_usize, 0..5_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
         after in proptest::collection::vec(step(), 0..10),
     ) {
         let live = |sim: &mut Sim| {
@@ -205,7 +214,7 @@ proptest! {
             sim.restart();
         };
         let life = |middle: &dyn Fn(&mut Sim)| {
-            let mut sim = Sim::new(&JAILS);
+            let mut sim = begin();
             before.iter().for_each(|step| run(&mut sim, step));
             sim.pass(5);
             middle(&mut sim);
@@ -230,7 +239,7 @@ proptest! {
             1..40,
         )
     ) {
-        let mut sim = Sim::new(&JAILS);
+        let mut sim = begin();
         sim.ban("sshd", "198.51.100.1", Some(5000)).unwrap();
         let end = sim.now.boot.plus(Span::from_secs(5000));
         for step in &steps {
