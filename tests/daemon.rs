@@ -4,7 +4,7 @@ use banishd::daemon::args::Args;
 use banishd::daemon::start::{StartError, open_store};
 use banishd::dbus::link::{News, Request};
 use banishd::engine::effect::{Commit, Event};
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::time::Timestamp;
 use banishd::store::{FILE, Store};
 use rusqlite::Connection;
@@ -161,7 +161,7 @@ async fn a_store_that_somebody_looks_at_is_waited_for() {
         time: Timestamp::from_usec(1),
     };
     let commit = Commit {
-        position: Some(position.clone()),
+        positions: vec![(LogName::journal(), Some(position.clone()))],
         ..Commit::default()
     };
     let mut store = Store::open(directory.path()).unwrap().store;
@@ -182,5 +182,8 @@ async fn a_store_that_somebody_looks_at_is_waited_for() {
 
     assert_eq!(trouble, None);
     assert!(store.is_persistent());
-    assert_eq!(remembered.position, Some(position));
+    assert_eq!(
+        remembered.positions.get(&LogName::journal()),
+        Some(&position)
+    );
 }

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use banishd::config::files::Layout;
 use banishd::config::load;
-use banishd::engine::filter::{Filter, FilterSpec, Found};
+use banishd::engine::filter::failure::Who;
+use banishd::engine::filter::{Filter, FilterSpec, Found, Look, Memory};
 use banishd::engine::record::{MESSAGE_MAX, Record};
 use banishd::engine::settings::{Global, Settings};
 use banishd::engine::time::Timestamp;
@@ -18,16 +19,17 @@ fn filter(fail: &[&str], ignore: &[&str]) -> Filter {
         name: "test".to_owned(),
         fail: own(fail),
         ignore: own(ignore),
+        ..FilterSpec::default()
     })
     .expect("the patterns are good")
 }
 
 fn find(filter: &Filter, message: &[u8]) -> Option<Found> {
-    filter.find(&Record {
-        time: Timestamp::default(),
-        pid: None,
+    let record = Record {
         message,
-    })
+        ..Record::default()
+    };
+    filter.find(&mut Memory::default(), &record, &Look::default())
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn the_address_is_found_in_every_notation() {
         ("from 192.0.2.1 ", None),
         ("", None),
     ] {
-        let found = find(&filter, message.as_bytes()).map(|found| found.offender.to_string());
+        let found = find(&filter, message.as_bytes()).map(|found| found.who.to_string());
         assert_eq!(found.as_deref(), address, "{message}");
     }
 }
@@ -77,9 +79,11 @@ fn the_first_pattern_that_matches_wins() {
     ] {
         let found = find(&filter, message.as_bytes());
         let expected = expected.map(|(rule, advance, address): (_, _, &str)| Found {
-            offender: address.parse().unwrap(),
+            who: Who::Address(address.parse().unwrap()),
+            time: Timestamp::default(),
             advance,
             rule,
+            lines: Vec::new(),
         });
         assert_eq!(found, expected, "{message}");
     }
@@ -100,21 +104,25 @@ fn all_unusable_patterns_are_reported_at_once() {
         .map(str::to_owned)
         .to_vec(),
         ignore: vec!["[".to_owned(), "(?:.{1000}){1000}".to_owned()],
+        ..FilterSpec::default()
     };
 
     let errors = Filter::compile(spec).unwrap_err();
 
-    let text: Vec<String> = errors.iter().map(|e| format!("{} {e}", e.index)).collect();
+    let text: Vec<String> = errors
+        .iter()
+        .map(|e| format!("{:?} {} {e}", e.part, e.index))
+        .collect();
     assert_eq!(
         text.join("\n"),
         "\
-0 the pattern does not say where the address is: put <ADDR> there
-2 look-around, (?=…) or (?<…), is not supported: write the cases as patterns of their own, at '(?=x)'
-3 unclosed group, at '('
-4 a tag or a named group stands there twice: write two patterns, at 'ip4>(?:[0-9]{1,3}\\.)'
-5 the tag <F-MLFID> joins several messages into one failure, which is not supported: write one pattern for each message that is a failure
-6 unclosed character class, at '['
-7 the pattern is too large: use smaller repeat counts"
+Fail 0 the pattern does not say where the address is: put <ADDR> there
+Fail 2 look-around, (?=…) or (?<…), is not supported: write the cases as patterns of their own, at '(?=x)'
+Fail 3 unclosed group, at '('
+Fail 4 a tag or a named group stands there twice: write two patterns, at 'ip4>(?:[0-9]{1,3}\\.)'
+Fail 5 the tag <F-MLFID> joins several messages into one failure, which is not supported: write one pattern for each message that is a failure
+Ignore 0 unclosed character class, at '['
+Ignore 1 the pattern is too large: use smaller repeat counts"
     );
 }
 
@@ -127,7 +135,7 @@ fn bytes_that_are_no_text_and_endless_messages_do_no_harm() {
 
     assert_eq!(find(&filter, &long), None);
     let found = find(&filter, b"user \xff\xfe\0 from 192.0.2.1").unwrap();
-    assert_eq!(found.offender.to_string(), "192.0.2.1");
+    assert_eq!(found.who.to_string(), "192.0.2.1");
 }
 
 /// The jails as shipped, read from the checkout.
@@ -195,14 +203,14 @@ fn one_wrong_password_is_one_failure_to_the_sshd_filter() {
                 let found = find(filter, message.as_bytes());
                 let shown = found.as_ref().map_or("-".to_owned(), |found| {
                     let mark = if found.advance { "+" } else { "" };
-                    format!("{}{mark}", found.offender)
+                    format!("{}{mark}", found.who)
                 });
                 assert_eq!(shown, verdict, "{}: {message}", scene.title);
                 if let Some(found) = found {
-                    let same = !found.advance && advance.remove(&(pid, found.offender));
+                    let same = !found.advance && advance.remove(&(pid, found.who.clone()));
                     failures += usize::from(!same);
                     if found.advance {
-                        advance.insert((pid, found.offender));
+                        advance.insert((pid, found.who.clone()));
                     }
                 }
             }
@@ -248,7 +256,7 @@ proptest! {
             format!("Failed password for invalid user {user} from 2001:db8::7 port 4000 ssh2"),
             format!("error: PAM: Authentication failure for illegal user {user} from 192.0.2.7"),
         ] {
-            let found = find(filter, message.as_bytes()).expect("a failure").offender.to_string();
+            let found = find(filter, message.as_bytes()).expect("a failure").who.to_string();
             prop_assert!(["192.0.2.7", "2001:db8::7"].contains(&found.as_str()), "{message}: {found}");
         }
     }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use banishd::engine::address::Offender;
 use banishd::engine::filter::failure::Failure;
+use banishd::engine::filter::failure::Who;
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::settings::{JailName, Matches};
 use banishd::engine::time::Timestamp;
@@ -192,7 +192,7 @@ fn root_a_damaged_file_never_makes_the_reader_deaf() {
     ear.expect(2000..2010);
     wait_until(|| {
         late.drain();
-        let new = late.heard.iter().filter(|f| number(&f.offender) >= 2000);
+        let new = late.heard.iter().filter(|f| number(&f.who) >= 2000);
         new.count() == 10
     });
 }
@@ -222,7 +222,7 @@ fn root_what_an_ordinary_user_logs_reaches_no_filter() {
     });
     let jails: Vec<&str> = ear.heard.iter().map(|f| &*f.jail).collect();
     assert_eq!(jails, ["unit", "name"]);
-    assert!(ear.heard.iter().all(|f| number(&f.offender) == 0));
+    assert!(ear.heard.iter().all(|f| number(&f.who) == 0));
 }
 
 #[test]
@@ -376,8 +376,8 @@ impl Ear {
         wait_until(|| {
             self.drain();
             for failure in self.heard.iter() {
-                if number(&failure.offender) >= self.next {
-                    assert_eq!(number(&failure.offender), self.next, "lost or out of order");
+                if number(&failure.who) >= self.next {
+                    assert_eq!(number(&failure.who), self.next, "lost or out of order");
                     self.next += 1;
                 }
             }
@@ -417,7 +417,10 @@ fn say(sender: &mut journald::Sender, numbers: std::ops::Range<u32>) {
     }
 }
 
-fn number(offender: &Offender) -> u32 {
+fn number(who: &Who) -> u32 {
+    let Who::Address(offender) = who else {
+        panic!("never sent");
+    };
     match offender.address() {
         IpAddr::V4(address) => u32::from(address) - 0x0a00_0000,
         IpAddr::V6(_) => panic!("never sent"),
@@ -435,7 +438,7 @@ fn jail(name: &str, groups: &[&[&str]]) -> (JailName, Matches, Filter) {
     let filter = Filter::compile(FilterSpec {
         name: name.to_owned(),
         fail: vec![r"^Failed password for \S+ from <HOST> port \d+".to_owned()],
-        ignore: Vec::new(),
+        ..FilterSpec::default()
     });
     let group = |terms: &&[&str]| {
         let mut group = BTreeMap::<String, Vec<String>>::new();

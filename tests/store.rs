@@ -2,6 +2,7 @@
 
 mod model;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use std::process::Stdio;
 use banishd::engine::effect::{JailRecord, Remembered};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{JailName, JailRules, Ports, Protocol};
 use banishd::engine::time::Timestamp;
 use banishd::store::{FILE, Opened, Store, StoreError};
@@ -337,10 +338,13 @@ fn what_version_1_says() -> Remembered {
                 failures_total: 21,
             },
         )],
-        position: Some(Position {
-            cursor: Cursor("s=abc;i=1".into()),
-            time: time(2_000_001),
-        }),
+        positions: BTreeMap::from([(
+            LogName::journal(),
+            Position {
+                cursor: Cursor("s=abc;i=1".into()),
+                time: time(2_000_001),
+            },
+        )]),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::files::Layout;
 use crate::config::layers::{self, Layers};
 use crate::config::options::{self, nearest};
 use crate::config::tree::{Given, Scope, VALUE_MAX, Value};
-use crate::engine::filter::{Filter, FilterSpec, steering};
+use crate::engine::filter::{Filter, FilterSpec, Part, steering};
 
 /// A filter's files, read, with the arguments of one jail.
 pub(crate) struct FilterFile {
@@ -134,14 +134,19 @@ impl FilterFile {
             name: self.name.clone(),
             fail: texts(&fail),
             ignore: texts(&ignore),
+            ..FilterSpec::default()
         };
-        let places: Vec<&Place> = fail.iter().chain(&ignore).map(|(_, place)| place).collect();
         let errors = match Filter::compile(spec) {
             Ok(filter) => return Some(filter),
             Err(errors) => errors,
         };
         for error in errors {
-            if let Some(place) = places.get(error.index) {
+            let list = if error.part == Part::Fail {
+                &fail
+            } else {
+                &ignore
+            };
+            if let Some((_, place)) = list.get(error.index) {
                 problems.push(Diagnostic::error(
                     place,
                     error.reason,

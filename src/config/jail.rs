@@ -13,7 +13,7 @@ use crate::config::tree::{DEFAULT, Given, Scope, Table, Tree, Value};
 use crate::config::value::{self, Ignored};
 use crate::engine::address::AddressSet;
 use crate::engine::filter::Filter;
-use crate::engine::settings::{JailRules, JailSettings, Matches, Ports, Protocol};
+use crate::engine::settings::{JailRules, JailSettings, Journal, Matches, Ports, Protocol};
 use crate::engine::time::{BanTime, Span};
 
 /// What there is to know about one jail.
@@ -102,6 +102,11 @@ impl Reader<'_> {
         Some(JailSettings {
             description: description.unwrap_or_default(),
             matches,
+            journal: Journal::System,
+            trusts_senders: false,
+            files: Vec::new(),
+            polls: false,
+            encoding: None,
             filter,
             rules: JailRules {
                 protocol: protocol.unwrap_or(Protocol::Tcp),
@@ -110,8 +115,14 @@ impl Reader<'_> {
             max_retry: max_retry.unwrap_or(3),
             find_time: find_time.unwrap_or(Span::from_secs(600)),
             ban_time: ban_time.unwrap_or(BanTime::For(Span::from_secs(600))),
+            escalation: None,
+            max_matches: 0,
             ignore,
+            ignore_names: Vec::new(),
+            ignore_files: Vec::new(),
             ignore_self,
+            ignore_command: None,
+            ignore_cache: None,
         })
     }
 

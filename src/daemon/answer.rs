@@ -7,6 +7,7 @@ use crate::dbus::link::{ManagerView, Request};
 use crate::engine::address::Offender;
 use crate::engine::command::RequestId;
 use crate::engine::ledger::ban::Ban;
+use crate::engine::record::LogName;
 use crate::engine::settings::JailName;
 use crate::firewall::FirewallBackend;
 use crate::journal::reader::Reader;
@@ -80,7 +81,7 @@ impl Daemon {
     }
 
     fn manager(&self) -> ManagerView {
-        let position = self.engine.position();
+        let position = self.engine.position(&LogName::journal());
         let count = self.engine.ledger().len();
         ManagerView {
             state: self.state().to_owned(),

@@ -24,8 +24,9 @@ use crate::daemon::{clock, notify};
 use crate::dbus::link::{LoopEnd, News};
 use crate::engine::Engine;
 use crate::engine::command::{Refusal, Reply, RequestId};
-use crate::engine::effect::{Effect, Outcome};
+use crate::engine::effect::{Answer, Effect, Outcome};
 use crate::engine::protected::Protected;
+use crate::engine::record::LogName;
 use crate::engine::view::JailState;
 use crate::firewall::any::AnyFirewall;
 use crate::firewall::{FirewallBackend, FirewallError};
@@ -206,6 +207,12 @@ impl Daemon {
                 self.tell(News::Events(events));
                 None
             }
+            Effect::Ask(id, question) => {
+                let why = format!("nobody answers {question:?}");
+                self.engine
+                    .handle_answer(clock::now(), id, Answer::Unknown(why));
+                None
+            }
             Effect::Reply(id, result) => {
                 if let Some(asked) = self.asked.remove(&id) {
                     // Whoever asked may have left.
@@ -220,7 +227,8 @@ impl Daemon {
         let now = clock::now();
         match word {
             Heard::Progress { failures, position } => {
-                self.engine.handle_failures(now, &failures, position);
+                self.engine
+                    .handle_failures(now, &failures, &LogName::journal(), position);
             }
             Heard::Switched(generation) => self.finish_reload(reader, generation).await,
             Heard::CaughtUp => {

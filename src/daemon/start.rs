@@ -22,6 +22,7 @@ use crate::dbus::service::{self, Bus};
 use crate::engine::Engine;
 use crate::engine::effect::Remembered;
 use crate::engine::protected::Protected;
+use crate::engine::record::LogName;
 use crate::engine::settings::{FirewallChoice, Settings};
 use crate::engine::time::{BanTime, Now, Span};
 use crate::firewall::any::AnyFirewall;
@@ -207,7 +208,7 @@ pub async fn open_store(args: &Args) -> (Store, Remembered, Option<String>) {
 /// back that whoever would be banned now is.
 fn first_entry(now: Now, settings: &Settings, remembered: &Remembered) -> Start {
     const DAY: Span = Span::from_secs(86_400);
-    match &remembered.position {
+    match remembered.positions.get(&LogName::journal()) {
         Some(position) => Start::after(position.clone(), now.wall.minus(DAY)),
         None => {
             let needed = settings.jails.values().map(|jail| match jail.ban_time {

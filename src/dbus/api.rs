@@ -17,10 +17,9 @@ use crate::dbus::polkit::{Action, Call, Gate};
 use crate::dbus::wire::{self, BanInfo, BanLine};
 use crate::engine::address::Offender;
 use crate::engine::command::{Command, Reply};
-use crate::engine::filter::Filter;
+use crate::engine::filter::{Filter, Look, Memory};
 use crate::engine::record::{MESSAGE_MAX, Record};
 use crate::engine::settings::{JailName, JailSettings};
-use crate::engine::time::Timestamp;
 use crate::sys::memfd::Memfd;
 
 /// The way from a method to the loop, past the gate.
@@ -227,15 +226,14 @@ impl Api {
 fn test(filter: &Filter, message: &str) -> (bool, String, String) {
     let bytes = message.as_bytes();
     let record = Record {
-        time: Timestamp::default(),
-        pid: None,
         message: bytes.get(..MESSAGE_MAX).unwrap_or(bytes),
+        ..Record::default()
     };
-    match filter.find(&record) {
+    match filter.find(&mut Memory::default(), &record, &Look::default()) {
         None => (false, String::new(), String::new()),
         Some(found) => {
             let rule = filter.spec().fail.get(found.rule).cloned();
-            (true, found.offender.to_string(), rule.unwrap_or_default())
+            (true, found.who.to_string(), rule.unwrap_or_default())
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::protected::Protected;
 use crate::engine::round::Round;
 use crate::engine::settings::{JailName, JailRules, Ports, Protocol, Settings};
-use crate::engine::time::{Now, Timestamp};
+use crate::engine::time::Now;
 use crate::engine::view::JailState;
 
 impl Engine {
@@ -25,7 +25,7 @@ impl Engine {
             jails: BTreeMap::new(),
             ledger: Ledger::default(),
             protected,
-            position: remembered.position.clone(),
+            positions: remembered.positions.clone(),
             caught_up: false,
             now,
             outbox: Outbox::default(),
@@ -53,8 +53,11 @@ impl Engine {
             .max()
             .unwrap_or_default();
         let read = remembered
-            .position
-            .map_or(Timestamp::default(), |position| position.time);
+            .positions
+            .values()
+            .map(|position| position.time)
+            .max()
+            .unwrap_or_default();
         let behind = now.wall < latest.max(read);
         for (name, record) in remembered.jails {
             let JailRecord {

@@ -4,13 +4,17 @@
 //! order: a ban is persisted, blocked, announced; an unban is unblocked, persisted, announced. So the
 //! kernel never blocks more than the ledger on disk says.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use crate::engine::address::Offender;
 use crate::engine::command::{Refusal, Reply, RequestId};
 use crate::engine::jail::window::Window;
 use crate::engine::ledger::ban::{Ban, History};
-use crate::engine::record::Position;
+use crate::engine::record::{LogName, Position};
 use crate::engine::settings::{JailName, JailRules};
-use crate::engine::time::Span;
+use crate::engine::time::{Span, Timestamp};
 
 /// A to-do for the daemon. `Persist`, `Install` and `Apply` are answered by an [`Outcome`] before the
 /// next effect comes; the others are not answered.
@@ -26,6 +30,53 @@ pub enum Effect {
     Announce(Vec<Event>),
     /// Answer a command.
     Reply(RequestId, Result<Reply, Refusal>),
+    /// Find something out and tell [`crate::engine::Engine::handle_answer`], whenever that may be.
+    Ask(AskId, Question),
+}
+
+/// Names a question until its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
+
+/// What the engine cannot know by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The addresses of a host name.
+    Resolve(Box<str>),
+    /// What a `file:` of `ignoreip` lists: words separated by blanks or commas, comments taken out.
+    ReadIgnored(PathBuf),
+    /// Whether an `ignorecommand` wants this offender spared.
+    Ignore(Box<IgnoreQuestion>),
+}
+
+/// The question that an `ignorecommand` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoreQuestion {
+    /// The jail.
+    pub jail: JailName,
+    /// The command, its tags not expanded.
+    pub command: String,
+    /// Who would be banned.
+    pub offender: Offender,
+    /// The time of the last failure.
+    pub time: Timestamp,
+    /// How many failures.
+    pub failures: u32,
+    /// The lines that tell of them.
+    pub lines: Vec<Box<str>>,
+}
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A name's addresses; none where it has none.
+    Addresses(Vec<IpAddr>),
+    /// A file's words, each an address, a prefix or a host name.
+    Words(Vec<Box<str>>),
+    /// Whether the offender is to be spared.
+    Ignore(bool),
+    /// Nothing, for this reason.
+    Unknown(String),
 }
 
 /// How an effect went.
@@ -51,8 +102,8 @@ pub struct Commit {
     pub histories: Vec<(JailName, Offender, Option<History>)>,
     /// Jails as they are now; `None` where one is gone.
     pub jails: Vec<(JailName, Option<JailRecord>)>,
-    /// How far the journal is accounted for.
-    pub position: Option<Position>,
+    /// How far each log is accounted for, where that changed; `None` for a log that is read no more.
+    pub positions: Vec<(LogName, Option<Position>)>,
     /// Must survive a power cut, because the journal cannot repeat it: a command by hand.
     pub durable: bool,
 }
@@ -68,8 +119,8 @@ pub struct Remembered {
     pub histories: Vec<(JailName, Offender, History)>,
     /// Jails.
     pub jails: Vec<(JailName, JailRecord)>,
-    /// How far the journal is accounted for; `None` on the first start.
-    pub position: Option<Position>,
+    /// How far each log is accounted for; empty on the first start.
+    pub positions: BTreeMap<LogName, Position>,
 }
 
 /// What the store keeps of a jail.

@@ -36,14 +36,15 @@ mod round;
 
 use std::collections::BTreeMap;
 
-use crate::engine::effect::{Event, Removal};
-use crate::engine::filter::failure::Failure;
+use crate::engine::address::Offender;
+use crate::engine::effect::{Answer, AskId, Event, Removal};
+use crate::engine::filter::failure::{Failure, Who};
 use crate::engine::jail::{Jail, Verdict};
 use crate::engine::ledger::ban::{Ban, Origin};
 use crate::engine::ledger::{Key, Ledger};
 use crate::engine::outbox::Outbox;
 use crate::engine::protected::Protected;
-use crate::engine::record::Position;
+use crate::engine::record::{LogName, Position};
 use crate::engine::round::Round;
 use crate::engine::settings::{Global, JailName};
 use crate::engine::time::{Now, Timestamp};
@@ -56,8 +57,8 @@ pub struct Engine {
     jails: BTreeMap<JailName, Jail>,
     ledger: Ledger,
     protected: Protected,
-    /// How far the log is accounted for.
-    position: Option<Position>,
+    /// How far each log is accounted for.
+    positions: BTreeMap<LogName, Position>,
     /// Whether the log was read to its end once: before that, records are from the past.
     caught_up: bool,
     now: Now,
@@ -66,16 +67,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Counts failures, in the order of the log, and accounts for the log up to `position`.
-    pub fn handle_failures(&mut self, now: Now, failures: &[Failure], position: Position) {
+    /// Counts failures, in the order of `log`, and accounts for it up to `position`.
+    pub fn handle_failures(
+        &mut self,
+        now: Now,
+        failures: &[Failure],
+        log: &LogName,
+        position: Position,
+    ) {
         self.observe(now);
         for failure in failures {
             let time = failure.time.min(now.wall);
             self.expire(Some(time));
-            self.count(failure, time);
+            if let Who::Address(offender) = failure.who {
+                self.count(failure, offender, time);
+            }
         }
-        self.position = Some(position);
-        self.outbox.mark_position(now);
+        self.positions.insert(log.clone(), position);
+        self.outbox.mark_position(now, log);
         self.expire(self.horizon());
     }
 
@@ -90,6 +99,11 @@ impl Engine {
     pub fn handle_flush(&mut self, now: Now) {
         self.observe(now);
         self.outbox.flush_now(now);
+    }
+
+    /// The answer to an [`Effect::Ask`](effect::Effect::Ask).
+    pub fn handle_answer(&mut self, now: Now, _id: AskId, _answer: Answer) {
+        self.observe(now);
     }
 
     /// Time went by, a clock was set, or the machine slept.
@@ -131,10 +145,10 @@ impl Engine {
         &self.ledger
     }
 
-    /// How far the log is accounted for.
+    /// How far a log is accounted for.
     #[must_use]
-    pub fn position(&self) -> Option<&Position> {
-        self.position.as_ref()
+    pub fn position(&self, log: &LogName) -> Option<&Position> {
+        self.positions.get(log)
     }
 
     /// What does not work at the moment, a sentence each; empty if all is well.
@@ -188,43 +202,42 @@ impl Engine {
         self.outbox.want_install();
     }
 
-    fn count(&mut self, failure: &Failure, time: Timestamp) {
-        let own = self.protected.own.touches(&failure.offender);
+    fn count(&mut self, failure: &Failure, offender: Offender, time: Timestamp) {
+        let own = self.protected.own.touches(&offender);
         let Some(jail) = self.jails.get_mut(&failure.jail) else {
             return;
         };
-        let stored = jail.window(&failure.offender).is_some();
-        let verdict = jail.judge(failure, time, own);
+        let stored = jail.window(&offender).is_some();
+        let verdict = jail.judge(failure, offender, time, own);
         if verdict == Verdict::Ignore {
             return;
         }
         self.outbox.mark_jail(self.now, &failure.jail);
         let key = |offender| (failure.jail.clone(), offender);
-        self.outbox
-            .mark_window(self.now, key(failure.offender), stored);
-        for offender in jail.prune(time, self.global.max_failing, &failure.offender) {
+        self.outbox.mark_window(self.now, key(offender), stored);
+        for offender in jail.prune(time, self.global.max_failing, &offender) {
             self.outbox.mark_window(self.now, key(offender), true);
         }
         if let Verdict::Ban { failures, first } = verdict {
-            match self.protected.reason(&failure.offender, first) {
+            match self.protected.reason(&offender, first) {
                 Some(why) => {
                     jail.spared_total += 1;
-                    let (jail, offender) = (failure.jail.clone(), failure.offender);
+                    let jail = failure.jail.clone();
                     self.outbox.announce(Event::Spared {
                         jail,
                         offender,
                         why,
                     });
                 }
-                None => self.punish(failure, time, failures),
+                None => self.punish(failure, offender, time, failures),
             }
         }
     }
 
     /// Bans for `failures`, the last one at `time`, from which the ban counts; a ban that stands is
     /// prolonged.
-    fn punish(&mut self, failure: &Failure, time: Timestamp, failures: u32) {
-        let key = (failure.jail.clone(), failure.offender);
+    fn punish(&mut self, failure: &Failure, offender: Offender, time: Timestamp, failures: u32) {
+        let key = (failure.jail.clone(), offender);
         let settings = self
             .jails
             .get(&key.0)
@@ -333,10 +346,8 @@ impl Engine {
 
     /// While old records are being caught up with, the time they have reached.
     fn horizon(&self) -> Option<Timestamp> {
-        self.position
-            .as_ref()
-            .filter(|_| !self.caught_up)
-            .map(|position| position.time)
+        let reached = self.positions.values().map(|position| position.time);
+        reached.min().filter(|_| !self.caught_up)
     }
 
     /// Ends the bans whose time is over, and was over at `horizon`.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::engine::command::{Refusal, Reply, RequestId};
 use crate::engine::effect::Event;
 use crate::engine::ledger::Key;
+use crate::engine::record::LogName;
 use crate::engine::settings::JailName;
 use crate::engine::time::{Boottime, Now, Span};
 
@@ -45,7 +46,7 @@ pub(super) struct Dirty {
     pub(super) windows: BTreeMap<Key, bool>,
     pub(super) histories: BTreeSet<Key>,
     pub(super) jails: BTreeSet<JailName>,
-    pub(super) position: bool,
+    pub(super) positions: BTreeSet<LogName>,
     pub(super) durable: bool,
 }
 
@@ -57,7 +58,7 @@ impl Dirty {
         self.windows.append(&mut other.windows);
         self.histories.append(&mut other.histories);
         self.jails.append(&mut other.jails);
-        self.position |= other.position;
+        self.positions.append(&mut other.positions);
         self.durable |= other.durable;
     }
 
@@ -67,7 +68,7 @@ impl Dirty {
             && self.windows.is_empty()
             && self.histories.is_empty()
             && self.jails.is_empty()
-            && !self.position
+            && self.positions.is_empty()
     }
 }
 
@@ -95,8 +96,10 @@ impl Outbox {
         self.flush_later(now);
     }
 
-    pub(super) fn mark_position(&mut self, now: Now) {
-        self.dirty.position = true;
+    pub(super) fn mark_position(&mut self, now: Now, log: &LogName) {
+        if !self.dirty.positions.contains(log) {
+            self.dirty.positions.insert(log.clone());
+        }
         self.flush_later(now);
     }
 

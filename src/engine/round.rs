@@ -13,6 +13,7 @@ use crate::engine::jail::Jail;
 use crate::engine::ledger::Key;
 use crate::engine::ledger::ban::Ban;
 use crate::engine::outbox::Dirty;
+use crate::engine::record::LogName;
 use crate::engine::settings::{JailName, JailRules};
 use crate::engine::time::{Boottime, Span};
 
@@ -213,7 +214,8 @@ impl Engine {
             .iter()
             .map(|name| (name.clone(), self.jail_record(name)))
             .collect();
-        commit.position = self.position.clone();
+        let position = |log: &LogName| (log.clone(), self.positions.get(log).cloned());
+        commit.positions = dirty.positions.iter().map(position).collect();
         self.round.writing = dirty;
         Some(Effect::Persist(Box::new(commit)))
     }

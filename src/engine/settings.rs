@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::address::AddressSet;
 use crate::engine::filter::Filter;
+use crate::engine::ledger::formula::Formula;
 use crate::engine::time::{BanTime, Span};
 
 /// The whole configuration.
@@ -87,8 +89,18 @@ pub enum LogLevel {
 pub struct JailSettings {
     /// For people: what this jail guards.
     pub description: String,
-    /// Which journal entries it reads.
+    /// Which journal entries it reads; none where it reads files.
     pub matches: Matches,
+    /// Which journal that is.
+    pub journal: Journal,
+    /// Whether entries that anybody could have written count (`journaltrust = any`).
+    pub trusts_senders: bool,
+    /// Which files it reads (`logpath`).
+    pub files: Vec<LogFile>,
+    /// Files are looked at now and then, because nothing tells of changes (`backend = polling`).
+    pub polls: bool,
+    /// How the bytes of files are to be read (`logencoding`); `None` for UTF-8.
+    pub encoding: Option<&'static encoding_rs::Encoding>,
     /// What counts as a failure.
     pub filter: Filter,
     /// Which traffic of an offender is dropped.
@@ -99,10 +111,75 @@ pub struct JailSettings {
     pub find_time: Span,
     /// … ban for this long (`bantime`).
     pub ban_time: BanTime,
+    /// How bans grow with the number of earlier ones (`bantime.*`); `None` for not at all.
+    pub escalation: Option<Escalation>,
+    /// So many of the lines that led to a ban are remembered, the latest (`maxmatches`).
+    pub max_matches: u32,
     /// Never counted and never banned (`ignoreip`).
     pub ignore: AddressSet,
+    /// Host names whose addresses are not banned either (names in `ignoreip`).
+    pub ignore_names: Vec<String>,
+    /// Files that list more of both (`file:` in `ignoreip`).
+    pub ignore_files: Vec<PathBuf>,
     /// Whether failures of the host's own addresses count for nothing (`ignoreself`).
     pub ignore_self: bool,
+    /// A command that is asked before a ban; its tags are expanded by whoever runs it (`ignorecommand`).
+    pub ignore_command: Option<String>,
+    /// How long its answers hold (`ignorecache`); `None` for not at all.
+    pub ignore_cache: Option<IgnoreCache>,
+}
+
+/// The journal a jail reads (`backend = systemd[…]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Journal {
+    /// The system's.
+    #[default]
+    System,
+    /// The files in this directory (`journalpath=`).
+    Directory(PathBuf),
+    /// These files (`journalfiles=`), globs already expanded.
+    Files(Vec<PathBuf>),
+    /// A namespace (`namespace=`).
+    Namespace(String),
+    /// What these flags of `sd_journal_open` select (`journalflags=`).
+    Flags(i32),
+}
+
+/// A file, or the files of a pattern such as `/var/log/nginx/*error.log`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogFile {
+    /// The path, absolute; `*`, `?` and `[…]` are wild cards.
+    pub pattern: String,
+    /// Whether reading begins at the end where nothing is known of the file (`tail`).
+    pub is_tail: bool,
+}
+
+/// How bans grow (`bantime.increment`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Escalation {
+    /// `bantime.formula`, or the one that doubles.
+    pub formula: Formula,
+    /// `bantime.factor`.
+    pub factor: f64,
+    /// `bantime.multipliers`; where there are some they count instead of the formula.
+    pub multipliers: Vec<f64>,
+    /// `bantime.maxtime`.
+    pub max: Option<Span>,
+    /// `bantime.rndtime`.
+    pub random: Span,
+    /// `bantime.overalljails`: bans in every jail count.
+    pub all_jails: bool,
+}
+
+/// How long the answers of `ignorecommand` hold (`ignorecache`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoreCache {
+    /// What two failures must have in common, with tags.
+    pub key: String,
+    /// So many answers are kept.
+    pub max_count: u32,
+    /// For so long.
+    pub max_time: Span,
 }
 
 /// Journal entries to read: groups are alternatives. An empty list selects nothing.

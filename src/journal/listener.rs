@@ -11,8 +11,8 @@ use std::mem::{Discriminant, discriminant, take};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::engine::filter::Filter;
 use crate::engine::filter::failure::Failure;
+use crate::engine::filter::{Filter, Look, Memory};
 use crate::engine::record::Position;
 use crate::engine::settings::JailName;
 use crate::engine::time::{Span, Timestamp};
@@ -55,7 +55,7 @@ pub struct Listener<S, O> {
     source: S,
     outlet: O,
     selector: Selector,
-    jails: Vec<(JailName, Filter)>,
+    jails: Vec<(JailName, Filter, Memory)>,
     /// Everything up to here is reported, or about to be in `batch`.
     place: Start,
     batch: Batch,
@@ -148,19 +148,29 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         }
         let failures = self.batch.failures.len();
         let (record, jails) = self.selector.record(time);
-        for (jail, filter) in jails.iter().filter_map(|index| self.jails.get(*index)) {
+        for index in jails {
+            let Some((jail, filter, memory)) = self.jails.get_mut(*index) else {
+                continue;
+            };
+            let look = Look {
+                now: time,
+                is_live: self.is_caught_up,
+                find_time: Span::ZERO,
+                max_matches: 0,
+            };
             // Nothing that somebody logs may end the process, which would read it again. The panic
             // itself has been printed.
-            let found = catch_unwind(AssertUnwindSafe(|| filter.find(&record)));
+            let found = catch_unwind(AssertUnwindSafe(|| filter.find(memory, &record, &look)));
             let Ok(Some(found)) = found else {
                 continue;
             };
             self.batch.failures.push(Failure {
                 jail: jail.clone(),
-                offender: found.offender,
-                time,
+                who: found.who,
+                time: found.time,
                 pid: record.pid,
                 advance: found.advance,
+                lines: found.lines,
             });
         }
         if !jails.is_empty() {
@@ -397,9 +407,11 @@ impl From<JournalError> for Halt {
     }
 }
 
-fn compile(filters: FilterSet) -> (Selector, Vec<(JailName, Filter)>) {
+fn compile(filters: FilterSet) -> (Selector, Vec<(JailName, Filter, Memory)>) {
     let selector = Selector::new(filters.iter().map(|(_, matches, _)| matches));
-    let jails = filters.into_iter().map(|(jail, _, filter)| (jail, filter));
+    let jails = filters
+        .into_iter()
+        .map(|(jail, _, filter)| (jail, filter, Memory::default()));
     (selector, jails.collect())
 }
 

@@ -121,6 +121,7 @@ impl Selector {
             time,
             pid: self.entry.pid,
             message: &self.entry.message,
+            ..Record::default()
         };
         (record, &self.jails)
     }

@@ -30,6 +30,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::engine::effect::{Commit, JailRecord, Remembered};
+use crate::engine::record::Position;
 use crate::engine::settings::JailName;
 use crate::store::aside::Reason;
 use crate::store::schema::Shape;
@@ -326,7 +327,7 @@ impl File {
         writer.bans(commit)?;
         writer.windows(commit)?;
         writer.histories(commit)?;
-        writer.jails_and_position(commit)?;
+        writer.jails_and_positions(commit)?;
         transaction.commit()
     }
 }
@@ -387,7 +388,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn jails_and_position(&mut self, commit: &Commit) -> rusqlite::Result<()> {
+    fn jails_and_positions(&mut self, commit: &Commit) -> rusqlite::Result<()> {
         let mut put = self.transaction.prepare_cached(schema::PUT_JAIL)?;
         let mut forget = self.transaction.prepare_cached(schema::FORGET_JAIL)?;
         for (jail, record) in &commit.jails {
@@ -407,11 +408,15 @@ impl Writer<'_> {
                 None => forget.execute(params![id])?,
             };
         }
-        if let Some(position) = &commit.position {
-            let time = position.time.usec().cast_signed();
-            self.transaction
-                .prepare_cached(schema::PUT_POSITION)?
-                .execute(params![position.cursor.0, time])?;
+        let mut put = self.transaction.prepare_cached(schema::PUT_POSITION)?;
+        let mut delete = self.transaction.prepare_cached(schema::DELETE_POSITION)?;
+        for (log, position) in &commit.positions {
+            match position {
+                Some(Position { cursor, time }) => {
+                    put.execute(params![log.as_str(), cursor.0, time.usec().cast_signed()])?
+                }
+                None => delete.execute(params![log.as_str()])?,
+            };
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::engine::address::Offender;
 use crate::engine::effect::{JailRecord, Remembered};
 use crate::engine::jail::window::{Entry, Window};
 use crate::engine::ledger::ban::{Ban, History, Origin};
-use crate::engine::record::{Cursor, Position};
+use crate::engine::record::{Cursor, LogName, Position};
 use crate::engine::settings::{JailName, JailRules, Ports, Protocol};
 use crate::engine::time::Timestamp;
 use crate::store::schema;
@@ -30,9 +30,8 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
     remembered.bans = loader.rows(schema::ALL_BANS, ban)?;
     remembered.windows = loader.rows(schema::ALL_WINDOWS, window)?;
     remembered.histories = loader.rows(schema::ALL_HISTORIES, history)?;
-    remembered.position = loader
-        .rows(schema::THE_POSITION, |_, row| position(row))?
-        .pop();
+    let positions = loader.rows(schema::ALL_POSITIONS, |_, row| position(row))?;
+    remembered.positions = positions.into_iter().collect();
     Ok((remembered, loader.skipped))
 }
 
@@ -189,12 +188,12 @@ fn history(
         .map(|(jail, offender)| (jail, offender, history)))
 }
 
-fn position(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
-    let cursor = Cursor(row.get_ref(0)?.as_str()?.into());
-    Ok(Some(Position {
-        cursor,
-        time: timestamp(row.get(1)?),
-    }))
+fn position(row: &Row<'_>) -> rusqlite::Result<Option<(LogName, Position)>> {
+    let position = Position {
+        cursor: Cursor(row.get_ref(1)?.as_str()?.into()),
+        time: timestamp(row.get(2)?),
+    };
+    Ok(Some((LogName::named(row.get_ref(0)?.as_str()?), position)))
 }
 
 fn timestamp(usec: i64) -> Timestamp {

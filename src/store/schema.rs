@@ -49,7 +49,7 @@ pub fn migrate(connection: &mut Connection, from: u16) -> rusqlite::Result<()> {
 }
 
 /// Every statement that a commit uses. What cannot be prepared is not our database.
-pub(crate) const STATEMENTS: [&str; 10] = [
+pub(crate) const STATEMENTS: [&str; 11] = [
     PUT_BAN,
     DELETE_BAN,
     PUT_WINDOW,
@@ -60,16 +60,18 @@ pub(crate) const STATEMENTS: [&str; 10] = [
     PUT_JAIL,
     FORGET_JAIL,
     PUT_POSITION,
+    DELETE_POSITION,
 ];
 
 /// The version that this banishd writes.
-pub const CURRENT: u16 = 1;
+pub const CURRENT: u16 = 2;
 
 /// `Bnsh`, in the header of every database of ours.
 const APPLICATION: i64 = 0x426e_7368;
 
 /// Step n leads from version n to n + 1. A step that was released is never edited.
-const STEPS: [&str; CURRENT as usize] = ["
+const STEPS: [&str; CURRENT as usize] = [
+    "
 CREATE TABLE jail (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -106,7 +108,18 @@ CREATE TABLE position (
     cursor TEXT NOT NULL,
     time INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+ALTER TABLE position RENAME TO only_position;
+CREATE TABLE position (
+    log TEXT PRIMARY KEY,
+    cursor TEXT NOT NULL,
+    time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO position SELECT 'journal', cursor, time FROM only_position;
+DROP TABLE only_position;
+",
+];
 
 pub(crate) const PUT_BAN: &str = "INSERT OR REPLACE INTO ban \
     (jail, offender, since, until, failures, earlier, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -124,7 +137,8 @@ pub(crate) const PUT_JAIL: &str = "UPDATE jail \
 pub(crate) const FORGET_JAIL: &str = "UPDATE jail \
     SET protocol = NULL, ports = NULL, bans_total = NULL, failures_total = NULL WHERE id = ?1";
 pub(crate) const PUT_POSITION: &str =
-    "INSERT OR REPLACE INTO position (id, cursor, time) VALUES (1, ?1, ?2)";
+    "INSERT OR REPLACE INTO position (log, cursor, time) VALUES (?1, ?2, ?3)";
+pub(crate) const DELETE_POSITION: &str = "DELETE FROM position WHERE log = ?1";
 
 // The reader of each counts its columns as they stand here.
 pub(crate) const ALL_JAILS: &str =
@@ -133,4 +147,4 @@ pub(crate) const ALL_BANS: &str =
     "SELECT jail, offender, since, until, failures, earlier, origin FROM ban";
 pub(crate) const ALL_WINDOWS: &str = "SELECT jail, offender, entries FROM failing";
 pub(crate) const ALL_HISTORIES: &str = "SELECT jail, offender, bans, last FROM history";
-pub(crate) const THE_POSITION: &str = "SELECT cursor, time FROM position";
+pub(crate) const ALL_POSITIONS: &str = "SELECT log, cursor, time FROM position";

@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use banishd::daemon::clock;
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Change, Remembered};
-use banishd::engine::filter::failure::Failure;
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{FirewallChoice, JailName, JailRules};
 use banishd::engine::time::Span;
 use banishd::firewall::FirewallBackend;
@@ -102,7 +102,8 @@ fn burst(
         for round in words.chunks(ROUND) {
             for (failures, position) in round {
                 let now = clock::now();
-                rig.engine.handle_failures(now, failures, position.clone());
+                rig.engine
+                    .handle_failures(now, failures, &LogName::journal(), position.clone());
             }
             runtime.block_on(rig.drain())?;
         }
@@ -120,10 +121,11 @@ fn words(count: u32) -> Vec<(Vec<Failure>, Position)> {
     let time = clock::now().wall;
     let failure = |number: u32| Failure {
         jail: jail.clone(),
-        offender: offender(number / FAILURES),
+        who: Who::Address(offender(number / FAILURES)),
         time,
         pid: Some(number),
         advance: false,
+        lines: Vec::new(),
     };
     let failures: Vec<Failure> = (0..count * FAILURES).map(failure).collect();
     let position = |number: usize| Position {

@@ -7,12 +7,12 @@ use banishd::config::load;
 use banishd::engine::Engine;
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Effect, Outcome, Remembered};
-use banishd::engine::filter::Filter;
-use banishd::engine::filter::failure::Failure;
+use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::{Filter, Look, Memory};
 use banishd::engine::ledger::Ledger;
 use banishd::engine::ledger::ban::{Ban, Origin};
 use banishd::engine::protected::Protected;
-use banishd::engine::record::{Cursor, Position, Record};
+use banishd::engine::record::{Cursor, LogName, Position, Record};
 use banishd::engine::settings::JailName;
 use banishd::engine::time::{Boottime, Now, Span, Timestamp};
 use divan::Bencher;
@@ -53,11 +53,19 @@ fn look(bencher: Bencher<'_, '_>, line: &str, expected: bool) {
         time: Timestamp::default(),
         pid: Some(7),
         message: line.as_bytes(),
+        ..Record::default()
     };
-    assert_eq!(filter.find(&record).is_some(), expected, "{line}");
+    assert_eq!(
+        filter
+            .find(&mut Memory::default(), &record, &Look::default())
+            .is_some(),
+        expected,
+        "{line}"
+    );
+    let mut memory = Memory::default();
     bencher
         .counter(ItemsCount::new(1_u32))
-        .bench(|| filter.find(divan::black_box(&record)));
+        .bench_local(|| filter.find(&mut memory, divan::black_box(&record), &Look::default()));
 }
 
 /// Every third failure bans.
@@ -66,10 +74,11 @@ fn engine_counts_and_bans(bencher: Bencher<'_, '_>) {
     let jail = sshd();
     let failure = |number| Failure {
         jail: jail.clone(),
-        offender: offender(number / 3),
+        who: Who::Address(offender(number / 3)),
         time: now().wall,
         pid: Some(number),
         advance: false,
+        lines: Vec::new(),
     };
     let failures: Vec<Failure> = (0..COUNT).map(failure).collect();
     bencher
@@ -77,7 +86,7 @@ fn engine_counts_and_bans(bencher: Bencher<'_, '_>) {
         .with_inputs(engine)
         .bench_values(|mut engine| {
             for failures in failures.chunks(rig::WORD) {
-                engine.handle_failures(now(), failures, position());
+                engine.handle_failures(now(), failures, &LogName::journal(), position());
             }
             drain(&mut engine);
             assert_eq!(engine.ledger().len() * 3, failures.len());
@@ -91,10 +100,11 @@ fn engine_counts(bencher: Bencher<'_, '_>) {
     let jail = sshd();
     let failure = |number| Failure {
         jail: jail.clone(),
-        offender: offender(number),
+        who: Who::Address(offender(number)),
         time: now().wall,
         pid: Some(number),
         advance: false,
+        lines: Vec::new(),
     };
     let failures: Vec<Failure> = (0..COUNT).map(failure).collect();
     bencher
@@ -102,7 +112,7 @@ fn engine_counts(bencher: Bencher<'_, '_>) {
         .with_inputs(engine)
         .bench_values(|mut engine| {
             for failures in failures.chunks(rig::WORD) {
-                engine.handle_failures(now(), failures, position());
+                engine.handle_failures(now(), failures, &LogName::journal(), position());
             }
             drain(&mut engine);
             engine

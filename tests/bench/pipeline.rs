@@ -15,7 +15,7 @@ use std::process::Command;
 
 use banishd::daemon::{clock, start};
 use banishd::engine::effect::Remembered;
-use banishd::engine::record::Position;
+use banishd::engine::record::{LogName, Position};
 use banishd::engine::settings::FirewallChoice;
 use banishd::engine::time::{Boottime, Now, Span, Timestamp};
 use banishd::firewall::any::AnyFirewall;
@@ -239,7 +239,8 @@ async fn listen(rig: &mut Rig, heard: &mut Receiver<Heard>) -> Result<u64> {
                 }) => {
                     now = present(&position);
                     failures += some.len() as u64;
-                    rig.engine.handle_failures(now, &some, position);
+                    rig.engine
+                        .handle_failures(now, &some, &LogName::journal(), position);
                 }
                 Some(Heard::CaughtUp) => {
                     rig.engine.handle_caught_up(now);

@@ -68,6 +68,7 @@ impl Rig {
                         firewall.apply(&changes).await?;
                     }
                 }
+                Effect::Ask(..) => continue,
                 Effect::Announce(events) => {
                     let new = |event: &&Event| matches!(event, Event::BanNew(_));
                     self.bans += events.iter().filter(new).count() as u64;

@@ -19,7 +19,7 @@ use banishd::dbus::link::{BusEnd, News, Request, link};
 use banishd::engine::Engine;
 use banishd::engine::command::{Command, Refusal, Reply};
 use banishd::engine::protected::Protected;
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::JailName;
 use banishd::engine::time::Timestamp;
 use banishd::engine::view::JailView;
@@ -87,7 +87,7 @@ impl House {
         };
         let (settings, problems) = load(&layout);
         assert!(problems.is_empty(), "{problems:?}");
-        let start = match &opened.remembered.position {
+        let start = match opened.remembered.positions.get(&LogName::journal()) {
             Some(position) => Start::After(position.clone()),
             None => Start::Since(Timestamp::default()),
         };

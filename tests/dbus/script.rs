@@ -15,7 +15,7 @@ use banishd::engine::effect::{Event, Removal};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::ledger::ban::{Ban, Origin};
 use banishd::engine::settings::{
-    JailName, JailRules, JailSettings, MatchGroup, Matches, Ports, Protocol,
+    JailName, JailRules, JailSettings, Journal, MatchGroup, Matches, Ports, Protocol,
 };
 use banishd::engine::time::{BanTime, Boottime, Span, Timestamp};
 use banishd::engine::view::{JailState, JailView};
@@ -263,7 +263,7 @@ fn settings() -> JailSettings {
     let filter = Filter::compile(FilterSpec {
         name: "sshd".to_owned(),
         fail: vec!["^Failed password for .* from <HOST> port \\d+$".to_owned()],
-        ignore: Vec::new(),
+        ..FilterSpec::default()
     });
     let group: MatchGroup = [
         ("_SYSTEMD_UNIT".to_owned(), vec!["ssh.service".to_owned()]),
@@ -273,6 +273,11 @@ fn settings() -> JailSettings {
     JailSettings {
         description: "OpenSSH logins".to_owned(),
         matches: Matches(vec![group]),
+        journal: Journal::System,
+        trusts_senders: false,
+        files: Vec::new(),
+        polls: false,
+        encoding: None,
         filter: filter.unwrap(),
         rules: JailRules {
             protocol: Protocol::Tcp,
@@ -281,11 +286,17 @@ fn settings() -> JailSettings {
         max_retry: 3,
         find_time: Span::from_secs(600),
         ban_time: BanTime::For(Span::from_secs(600)),
+        escalation: None,
+        max_matches: 0,
         ignore: ["192.0.2.250", "2001:db8::/64"]
             .map(|a| a.parse::<Offender>().unwrap())
             .into_iter()
             .collect(),
+        ignore_names: Vec::new(),
+        ignore_files: Vec::new(),
         ignore_self: true,
+        ignore_command: None,
+        ignore_cache: None,
     }
 }
 

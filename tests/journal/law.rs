@@ -36,7 +36,7 @@ proptest! {
         }
 
         let expected: Vec<u32> = (0..entries).filter(|n| n % chatter == 0).collect();
-        let heard: Vec<u32> = failures.iter().map(|f| number(&f.offender)).collect();
+        let heard: Vec<u32> = failures.iter().map(|f| number(&f.who)).collect();
         prop_assert_eq!(heard, expected);
     }
 }
@@ -89,7 +89,7 @@ fn an_entry_that_can_never_be_read_is_left_behind() {
         &mut failures,
     );
 
-    let heard: Vec<u32> = failures.iter().map(|f| number(&f.offender)).collect();
+    let heard: Vec<u32> = failures.iter().map(|f| number(&f.who)).collect();
     let expected: Vec<u32> = (0..20).filter(|n| *n != 7).collect();
     assert_eq!(heard, expected);
 }

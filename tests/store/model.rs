@@ -13,7 +13,7 @@ use banishd::engine::address::Offender;
 use banishd::engine::effect::{Commit, JailRecord, Remembered};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{JailName, JailRules, Ports, Protocol};
 use banishd::engine::time::Timestamp;
 use banishd::store::{FILE, Store};
@@ -71,18 +71,21 @@ pub(crate) fn numbered(number: u32) -> Commit {
             }),
         )],
         jails: vec![(jail, Some(record))],
-        position: Some(Position {
-            cursor: Cursor(format!("s=0123456789abcdef;i={number}").into()),
-            time: Timestamp::from_usec(number.into()),
-        }),
+        positions: vec![(
+            LogName::journal(),
+            Some(Position {
+                cursor: Cursor(format!("s=0123456789abcdef;i={number}").into()),
+                time: Timestamp::from_usec(number.into()),
+            }),
+        )],
         durable: number.is_multiple_of(3),
     }
 }
 
 pub(crate) fn last_number(remembered: &Remembered) -> u32 {
     remembered
-        .position
-        .as_ref()
+        .positions
+        .get(&LogName::journal())
         .map_or(0, |p| p.time.usec().try_into().unwrap())
 }
 
@@ -97,7 +100,7 @@ pub(crate) struct Model {
     windows: BTreeMap<(JailName, Offender), Window>,
     histories: BTreeMap<(JailName, Offender), History>,
     jails: BTreeMap<JailName, JailRecord>,
-    position: Option<Position>,
+    positions: BTreeMap<LogName, Position>,
 }
 
 impl Model {
@@ -118,7 +121,9 @@ impl Model {
         for (jail, record) in &commit.jails {
             set(&mut self.jails, jail.clone(), record);
         }
-        self.position = commit.position.clone().or(self.position.take());
+        for (log, position) in &commit.positions {
+            set(&mut self.positions, log.clone(), position);
+        }
     }
 
     pub(crate) fn remembered(&self) -> Remembered {
@@ -140,7 +145,7 @@ impl Model {
                 .iter()
                 .map(|(j, r)| (j.clone(), r.clone()))
                 .collect(),
-            position: self.position.clone(),
+            positions: self.positions.clone(),
         }
     }
 }
@@ -239,6 +244,10 @@ pub(crate) fn any_record() -> impl Strategy<Value = JailRecord> {
     )
 }
 
+fn any_log() -> impl Strategy<Value = LogName> {
+    prop::sample::select(vec!["journal", "file:/var/log/a"]).prop_map(LogName::named)
+}
+
 pub(crate) fn commit() -> impl Strategy<Value = Commit> {
     let history = (any::<u32>(), any_time()).prop_map(|(bans, last)| History { bans, last });
     let position = ("[a-z0-9=;]{1,40}", any_time()).prop_map(|(cursor, time)| Position {
@@ -258,17 +267,17 @@ pub(crate) fn commit() -> impl Strategy<Value = Commit> {
             few.clone(),
         ),
         prop::collection::vec((any_jail(), prop::option::of(any_record())), few),
-        prop::option::of(position),
+        prop::collection::vec((any_log(), prop::option::of(position)), 0..4usize),
         any::<bool>(),
     )
         .prop_map(
-            |(bans, unbans, windows, histories, jails, position, durable)| Commit {
+            |(bans, unbans, windows, histories, jails, positions, durable)| Commit {
                 bans,
                 unbans,
                 windows,
                 histories,
                 jails,
-                position,
+                positions,
                 durable,
             },
         )

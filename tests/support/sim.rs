@@ -7,14 +7,14 @@ use banishd::engine::Engine;
 use banishd::engine::address::Offender;
 use banishd::engine::command::{Command, Refusal, Reply, RequestId};
 use banishd::engine::effect::{Change, Commit, Effect, Event, JailRecord, Outcome, Remembered};
-use banishd::engine::filter::failure::Failure;
+use banishd::engine::filter::failure::{Failure, Who};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::jail::window::Window;
 use banishd::engine::ledger::ban::{Ban, History};
 use banishd::engine::protected::Protected;
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{
-    JailName, JailRules, JailSettings, Matches, Ports, Protocol, Settings,
+    JailName, JailRules, JailSettings, Journal, Matches, Ports, Protocol, Settings,
 };
 use banishd::engine::time::{BanTime, Boottime, Now, Span, Timestamp};
 
@@ -42,6 +42,11 @@ pub(crate) fn jail_settings() -> JailSettings {
     JailSettings {
         description: "test".to_owned(),
         matches: Matches::default(),
+        journal: Journal::System,
+        trusts_senders: false,
+        files: Vec::new(),
+        polls: false,
+        encoding: None,
         filter: Filter::compile(spec).unwrap(),
         rules: JailRules {
             protocol: Protocol::Tcp,
@@ -50,8 +55,14 @@ pub(crate) fn jail_settings() -> JailSettings {
         max_retry: 3,
         find_time: Span::from_secs(600),
         ban_time: BanTime::For(Span::from_secs(600)),
+        escalation: None,
+        max_matches: 0,
         ignore: ["203.0.113.0/24"].map(offender).into_iter().collect(),
+        ignore_names: Vec::new(),
+        ignore_files: Vec::new(),
         ignore_self: true,
+        ignore_command: None,
+        ignore_cache: None,
     }
 }
 
@@ -74,7 +85,7 @@ pub(crate) struct Disk {
     pub(crate) windows: BTreeMap<(JailName, Offender), Window>,
     pub(crate) histories: BTreeMap<(JailName, Offender), History>,
     pub(crate) jails: BTreeMap<JailName, JailRecord>,
-    pub(crate) position: Option<Position>,
+    pub(crate) positions: BTreeMap<LogName, Position>,
 }
 
 impl Disk {
@@ -95,7 +106,9 @@ impl Disk {
         for (jail, record) in &commit.jails {
             put(&mut self.jails, jail.clone(), record.clone());
         }
-        self.position = commit.position.clone().or(self.position.take());
+        for (log, position) in &commit.positions {
+            put(&mut self.positions, log.clone(), position.clone());
+        }
     }
 
     fn read(&self) -> Remembered {
@@ -115,7 +128,7 @@ impl Disk {
                 .iter()
                 .map(|(name, record)| (name.clone(), record.clone()))
                 .collect(),
-            position: self.position.clone(),
+            positions: self.positions.clone(),
         }
     }
 }
@@ -268,6 +281,7 @@ impl Sim {
                 self.events.extend(events);
                 return None;
             }
+            (Effect::Ask(..), ..) => return None,
             (Effect::Reply(id, answer), ..) => {
                 self.replies.insert(id.0, answer);
                 return None;
@@ -282,8 +296,8 @@ impl Sim {
         self.crash = None;
         let remembered = self.disk.read();
         let read = remembered
-            .position
-            .as_ref()
+            .positions
+            .get(&LogName::journal())
             .map_or(0, |position| place(position) + 1);
         let (settings, protected) = (self.settings.clone(), self.protected.clone());
         self.engine = Engine::new(self.now, settings, protected, remembered);
@@ -302,7 +316,8 @@ impl Sim {
                 cursor,
                 time: failure.time,
             };
-            self.engine.handle_failures(self.now, &[failure], position);
+            self.engine
+                .handle_failures(self.now, &[failure], &LogName::journal(), position);
             self.drain();
             if self.crashed {
                 return;
@@ -321,10 +336,11 @@ impl Sim {
         let (jail, offender) = (jail(name), offender(who));
         self.log.push(Failure {
             jail,
-            offender,
+            who: Who::Address(offender),
             time: self.now.wall,
             pid,
             advance,
+            lines: Vec::new(),
         });
     }
 

@@ -76,7 +76,13 @@ impl Jail {
     }
 
     /// Counts one failure at `time`. `own` tells whether the offender is this host.
-    pub fn judge(&mut self, failure: &Failure, time: Timestamp, own: bool) -> Verdict {
+    pub fn judge(
+        &mut self,
+        failure: &Failure,
+        offender: Offender,
+        time: Timestamp,
+        own: bool,
+    ) -> Verdict {
         let Some(settings) = self
             .settings
             .as_ref()
@@ -84,7 +90,6 @@ impl Jail {
         else {
             return Verdict::Ignore;
         };
-        let offender = failure.offender;
         if settings.ignore.touches(&offender)
             || (settings.ignore_self && own)
             || offender.unbannable().is_some()

@@ -5,6 +5,7 @@
 //! and offender. A ban ends by the boot clock, which never steps.
 
 pub mod ban;
+pub mod formula;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

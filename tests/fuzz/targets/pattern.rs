@@ -2,23 +2,21 @@
 #![no_main]
 
 use banishd::engine::filter::steering::is_steerable;
-use banishd::engine::filter::{Filter, FilterSpec};
+use banishd::engine::filter::{Filter, FilterSpec, Look, Memory};
 use banishd::engine::record::Record;
-use banishd::engine::time::Timestamp;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let (pattern, message) = text.split_once('\n').unwrap_or((text, ""));
     let _ = is_steerable(pattern);
     let filter = Filter::compile(FilterSpec {
-        name: String::new(),
         fail: vec![pattern.to_owned()],
-        ignore: vec![],
+        ..FilterSpec::default()
     });
     if let Ok(filter) = filter {
-        let _ = filter.find(&Record {
-            time: Timestamp::default(),
-            pid: None,
+        let record = Record {
             message: message.as_bytes(),
-        });
+            ..Record::default()
+        };
+        let _ = filter.find(&mut Memory::default(), &record, &Look::default());
     }
 });

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 use banishd::config::files::Layout;
 use banishd::config::load;
+use banishd::engine::filter::{Look, Memory};
 use banishd::engine::record::Record;
 use banishd::engine::settings::Settings;
-use banishd::engine::time::Timestamp;
 
 static SHIPPED: OnceLock<Settings> = OnceLock::new();
 
@@ -24,10 +24,12 @@ libfuzzer_sys::fuzz_target!(|message: &[u8]| {
         .0
     });
     for jail in settings.jails.values() {
-        let _ = jail.filter.find(&Record {
-            time: Timestamp::default(),
-            pid: None,
+        let record = Record {
             message,
-        });
+            ..Record::default()
+        };
+        let _ = jail
+            .filter
+            .find(&mut Memory::default(), &record, &Look::default());
     }
 });
