@@ -31,6 +31,7 @@ pub(crate) struct Status {
     pub(crate) version: String,
     pub(crate) state: String,
     pub(crate) troubles: Vec<String>,
+    pub(crate) directory: String,
     pub(crate) backend: String,
     pub(crate) bans: u32,
     pub(crate) bans_total: u64,
@@ -170,6 +171,7 @@ impl Client {
             version: value(&values, "Version"),
             state: value(&values, "State"),
             troubles: value(&values, "Troubles"),
+            directory: value(&values, "ConfigurationDirectory"),
             backend: value(&values, "Backend"),
             bans: value(&values, "NBans"),
             bans_total: value(&values, "NBansTotal"),
@@ -228,7 +230,8 @@ impl Client {
         Ok(self.manager.unban_all(jail).await?)
     }
 
-    pub(crate) async fn reload(&self) -> Result<(), ClientError> {
+    /// The warnings.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, ClientError> {
         Ok(self.manager.reload().await?)
     }
 

@@ -7,6 +7,7 @@ mod client;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::render::Style;
+use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -70,6 +72,8 @@ enum Verb {
     },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -93,6 +97,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Verify(verify) = &arguments.verb {
+        return checked(verify, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -109,6 +116,18 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Needs neither bus nor daemon.
+fn checked(verify: &Verify, json: bool) -> ExitCode {
+    let verdict = verify.run(json);
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -171,8 +190,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -191,7 +211,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor => return Ok(String::new()),
+        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor | Verb::Verify(_) => {
+            return Ok(String::new());
+        }
     };
     Ok(if json { format!("{value}\n") } else { text })
 }

@@ -16,13 +16,16 @@ use crate::engine::settings::{FirewallChoice, Settings};
 use crate::journal::reader::Reader;
 
 /// Somebody who waits for a reload; `None` for a signal.
-pub(super) type Asker = Option<oneshot::Sender<Result<(), String>>>;
+pub(super) type Asker = Option<oneshot::Sender<Answer>>;
+
+/// The warnings, or why nothing was changed.
+type Answer = Result<Vec<String>, String>;
 
 /// The reload that runs, and who waits for it or for the next.
 #[derive(Default)]
 pub(super) struct Reload {
     generation: u64,
-    running: Option<Settings>,
+    running: Option<(Settings, Vec<String>)>,
     askers: Vec<Asker>,
     next: Vec<Asker>,
 }
@@ -58,7 +61,10 @@ impl Daemon {
         }
         self.reload.generation += 1;
         reader.switch(self.reload.generation, filters(&settings));
-        self.reload.running = Some(settings);
+        let warnings = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.level == Level::Warning);
+        self.reload.running = Some((settings, warnings.map(ToString::to_string).collect()));
         self.reload.askers.push(asker);
         self.tell(News::Reloading(true));
     }
@@ -68,7 +74,7 @@ impl Daemon {
         if generation != self.reload.generation {
             return;
         }
-        let Some(settings) = self.reload.running.take() else {
+        let Some((settings, warnings)) = self.reload.running.take() else {
             return;
         };
         self.engine.handle_flush(clock::now());
@@ -82,7 +88,7 @@ impl Daemon {
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
-        settle(std::mem::take(&mut self.reload.askers), &Ok(()));
+        settle(std::mem::take(&mut self.reload.askers), &Ok(warnings));
         for asker in std::mem::take(&mut self.reload.next) {
             self.begin_reload(reader, asker);
         }
@@ -90,7 +96,7 @@ impl Daemon {
 }
 
 /// Answers everybody; whoever left is not missed.
-fn settle(askers: Vec<Asker>, answer: &Result<(), String>) {
+fn settle(askers: Vec<Asker>, answer: &Answer) {
     for asker in askers.into_iter().flatten() {
         let _ = asker.send(answer.clone());
     }

@@ -5,5 +5,6 @@ pub mod kept;
 pub mod memfd;
 pub mod netlink;
 pub mod readable;
+pub mod service_view;
 pub mod timerfd;
 pub mod user;
