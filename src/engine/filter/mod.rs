@@ -24,6 +24,7 @@ use std::fmt;
 use std::mem::take;
 use std::sync::Arc;
 
+use crate::engine::filter::date::{DateMemory, Dates};
 use crate::engine::filter::failure::Who;
 use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
 use crate::engine::filter::pattern::{Dialect, Lines, PatternError};
@@ -103,6 +104,7 @@ pub enum Names {
 pub struct Memory {
     past: Past,
     complaints: Complaints,
+    dates: DateMemory,
     last_date: Option<Timestamp>,
     scratch: Scratch,
 }
@@ -261,6 +263,15 @@ impl Filter {
         let prefix = compile_all(Part::Prefix, spec.prefix.as_slice(), one, &mut errors);
         let fail = compile_all(Part::Fail, &spec.fail, many, &mut errors);
         let ignore = compile_all(Part::Ignore, &spec.ignore, one, &mut errors);
+        let dates = Dates::compile(&spec.dates, &spec.zone);
+        if let Err(bad) = &dates {
+            errors.extend(bad.iter().map(|(index, reason)| FilterError {
+                part: Part::Date,
+                index: *index,
+                at: 0,
+                reason: reason.clone(),
+            }));
+        }
         let in_prefix = prefix.iter().any(locates);
         for (index, rule) in fail.iter().enumerate() {
             if !in_prefix && !locates(rule) {
@@ -273,10 +284,10 @@ impl Filter {
                 });
             }
         }
-        if !errors.is_empty() {
+        let (true, Ok(dates)) = (errors.is_empty(), dates) else {
             errors.sort_by_key(|error| (error.part, error.index));
             return Err(errors);
-        }
+        };
         let slots = Slots::of(prefix.iter().chain(&fail));
         let prefix = prefix.into_iter().next();
         Ok(Self(Arc::new(Compiled {
@@ -285,6 +296,7 @@ impl Filter {
             fail: Rules::new(fail),
             ignore: Rules::new(ignore),
             slots,
+            dates,
             spec,
         })))
     }
