@@ -59,7 +59,7 @@ pub struct Engine {
     protected: Protected,
     /// How far each log is accounted for.
     positions: BTreeMap<LogName, Position>,
-    /// Whether the log was read to its end once: before that, records are from the past.
+    /// Whether all logs were read to their ends once: before that, records are from the past.
     caught_up: bool,
     now: Now,
     outbox: Outbox,
@@ -88,7 +88,15 @@ impl Engine {
         self.expire(self.horizon());
     }
 
-    /// The log was read to its end: from here on, records are the present.
+    /// A log is no more: its position is forgotten.
+    pub fn handle_log_gone(&mut self, now: Now, log: &LogName) {
+        self.observe(now);
+        if self.positions.remove(log).is_some() {
+            self.outbox.mark_position(now, log);
+        }
+    }
+
+    /// All logs were read to their ends: from here on, records are the present.
     pub fn handle_caught_up(&mut self, now: Now) {
         self.observe(now);
         self.caught_up = true;
@@ -151,6 +159,12 @@ impl Engine {
         self.positions.get(log)
     }
 
+    /// How far every log is accounted for.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<LogName, Position> {
+        &self.positions
+    }
+
     /// What does not work at the moment, a sentence each; empty if all is well.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -167,6 +181,7 @@ impl Engine {
             failures_total: jail.failures_total,
             spared_total: jail.spared_total,
             last_ban: jail.last_ban,
+            trouble: None,
         }
     }
 

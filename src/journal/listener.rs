@@ -8,54 +8,24 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::mem::{Discriminant, discriminant, take};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::engine::filter::failure::Failure;
-use crate::engine::filter::{Filter, Look, Memory};
-use crate::engine::record::Position;
-use crate::engine::settings::JailName;
+use crate::engine::filter::{Look, Memory};
+use crate::engine::record::{LogName, Position};
 use crate::engine::time::{Span, Timestamp};
 use crate::journal::matches::{Notice, Selector};
-use crate::journal::{FilterSet, Heard, JournalError, LogSource, Start, Wake};
-
-/// Where a listener reports to.
-pub trait Outlet {
-    /// Hands `heard` over; waits while there is no room.
-    ///
-    /// # Errors
-    /// Nobody will ever take it.
-    fn send(&mut self, heard: Heard) -> Result<(), Hangup>;
-
-    /// Called for every entry and before every pause.
-    fn beat(&mut self) {}
-
-    /// Called before a sleep without end, and after it.
-    fn rest(&mut self, _asleep: Rest) {}
-
-    /// Counts entries that only an unattested match selects and that are not root's.
-    fn refused(&mut self) {}
-}
-
-/// The other end is gone or wants no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hangup;
-
-/// For [`Outlet::rest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// Falls asleep.
-    Begins,
-    /// Is awake again.
-    Ends,
-}
+use crate::journal::{JournalError, LogSource, Start, Wake};
+use crate::reader::task::Task;
+use crate::reader::{Hangup, Heard, Outlet, Rest, Work};
 
 /// One reading thread's state.
 pub struct Listener<S, O> {
     source: S,
     outlet: O,
+    log: LogName,
     selector: Selector,
-    jails: Vec<(JailName, Filter, Memory)>,
+    jails: Vec<(Task, Memory)>,
     /// Everything up to here is reported, or about to be in `batch`.
     place: Start,
     batch: Batch,
@@ -67,14 +37,14 @@ pub struct Listener<S, O> {
 }
 
 impl<S: LogSource, O: Outlet> Listener<S, O> {
-    /// Reads nothing yet.
-    pub fn new(source: S, outlet: O, start: Start, filters: FilterSet) -> Self {
-        let (selector, jails) = compile(filters);
+    /// Reads nothing yet. `log` is what the daemon knows the source by.
+    pub fn new(source: S, outlet: O, log: LogName, start: Start) -> Self {
         Self {
             source,
             outlet,
-            selector,
-            jails,
+            log,
+            selector: Selector::default(),
+            jails: Vec::new(),
             place: start,
             batch: Batch::default(),
             pace: Pace::default(),
@@ -85,37 +55,27 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         }
     }
 
-    /// Reads what there is, at most [`TURN`] entries; at the end of the log, sleeps until there may
-    /// be more. False when the source has ended for good.
-    ///
-    /// # Errors
-    /// The other end hung up.
-    pub fn turn(&mut self) -> Result<bool, Hangup> {
-        let result = self.read().and_then(|drained| match drained {
-            Drained::Wholly => self.sleep(),
-            Drained::Partly => Ok(Wake::Look),
-        });
-        match result {
-            Ok(Wake::Look) => Ok(true),
-            Ok(Wake::Reopen) => {
-                self.since_open = REOPEN_AFTER;
-                Ok(true)
-            }
-            Ok(Wake::Ended) => Ok(false),
-            Err(Halt::Hangup(hangup)) => Err(hangup),
-            Err(Halt::Journal(error)) => self.recover(&error).map(|()| true),
-        }
+    /// Has these tasks done from the next entry on. A jail whose filter stays keeps its memory.
+    #[must_use]
+    pub fn with(mut self, tasks: Vec<Task>) -> Self {
+        self.take(tasks);
+        self
     }
 
-    /// Takes other filters from the next entry on.
-    ///
-    /// # Errors
-    /// The other end hung up.
-    pub fn switch(&mut self, generation: u64, filters: FilterSet) -> Result<(), Hangup> {
-        self.report()?;
-        self.close();
-        (self.selector, self.jails) = compile(filters);
-        self.outlet.send(Heard::Switched(generation))
+    fn take(&mut self, tasks: Vec<Task>) {
+        self.selector = Selector::new(tasks.iter());
+        let mut before = take(&mut self.jails);
+        let mut memory = |task: &Task| {
+            let same =
+                |(old, _): &(Task, Memory)| (&old.jail, &old.filter) == (&task.jail, &task.filter);
+            let place = before.iter().position(same)?;
+            Some(before.swap_remove(place).1)
+        };
+        let jail = |task: Task| {
+            let memory = memory(&task).unwrap_or_default();
+            (task, memory)
+        };
+        self.jails = tasks.into_iter().map(jail).collect();
     }
 
     fn read(&mut self) -> Result<Drained, Halt> {
@@ -149,29 +109,17 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = self.batch.failures.len();
         let (record, jails) = self.selector.record(time);
         for index in jails {
-            let Some((jail, filter, memory)) = self.jails.get_mut(*index) else {
+            let Some((task, memory)) = self.jails.get_mut(*index) else {
                 continue;
             };
             let look = Look {
                 now: time,
                 is_live: self.is_caught_up,
-                find_time: Span::ZERO,
-                max_matches: 0,
+                ..Look::default()
             };
-            // Nothing that somebody logs may end the process, which would read it again. The panic
-            // itself has been printed.
-            let found = catch_unwind(AssertUnwindSafe(|| filter.find(memory, &record, &look)));
-            let Ok(Some(found)) = found else {
-                continue;
-            };
-            self.batch.failures.push(Failure {
-                jail: jail.clone(),
-                who: found.who,
-                time: found.time,
-                pid: record.pid,
-                advance: found.advance,
-                lines: found.lines,
-            });
+            self.batch
+                .failures
+                .extend(task.judge(memory, &record, look));
         }
         if !jails.is_empty() {
             self.pace.matched(self.batch.failures.len() > failures);
@@ -191,7 +139,7 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
             self.outlet.send(Heard::CaughtUp)?;
         }
         if self.health.drained() {
-            self.outlet.send(Heard::Recovered)?;
+            self.outlet.send(Heard::Recovered(self.log.clone()))?;
         }
         if self.since_open >= REOPEN_AFTER {
             // Files changed, or a long read has mapped much of them. Look once more, then sleep.
@@ -225,7 +173,11 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = take(&mut self.batch.failures);
         self.batch.entries = 0;
         self.batch.reported = self.batch.last;
-        self.outlet.send(Heard::Progress { failures, position })?;
+        self.outlet.send(Heard::Progress {
+            log: self.log.clone(),
+            failures,
+            position,
+        })?;
         for Notice { unit, messages } in notices {
             self.outlet.send(Heard::Suppressed { unit, messages })?;
         }
@@ -258,7 +210,15 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         }
         let (is_news, pause) = self.health.failed(error);
         if is_news {
-            self.outlet.send(Heard::Trouble(describe(error)))?;
+            self.outlet.send(Heard::Trouble {
+                log: self.log.clone(),
+                jails: self
+                    .jails
+                    .iter()
+                    .map(|(task, _)| task.jail.clone())
+                    .collect(),
+                text: describe(error),
+            })?;
         }
         self.outlet.rest(Rest::Begins);
         // With nothing open only the waker can end this early; if even that fails the next try comes
@@ -271,6 +231,38 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
     fn close(&mut self) {
         self.source.close();
         self.is_open = false;
+    }
+}
+
+impl<S: LogSource, O: Outlet> Work for Listener<S, O> {
+    /// At most [`TURN`] entries.
+    fn turn(&mut self) -> Result<bool, Hangup> {
+        let result = self.read().and_then(|drained| match drained {
+            Drained::Wholly => self.sleep(),
+            Drained::Partly => Ok(Wake::Look),
+        });
+        match result {
+            Ok(Wake::Look) => Ok(true),
+            Ok(Wake::Reopen) => {
+                self.since_open = REOPEN_AFTER;
+                Ok(true)
+            }
+            Ok(Wake::Ended) => Ok(false),
+            Err(Halt::Hangup(hangup)) => Err(hangup),
+            Err(Halt::Journal(error)) => self.recover(&error).map(|()| true),
+        }
+    }
+
+    fn switch(&mut self, generation: u64, tasks: Vec<Task>) -> Result<(), Hangup> {
+        self.report()?;
+        self.close();
+        self.take(tasks);
+        if self.health.is_shaky() {
+            // Whoever reads it now is to hear of it.
+            self.health = Health::default();
+            self.outlet.send(Heard::Recovered(self.log.clone()))?;
+        }
+        self.outlet.send(Heard::Switched(generation))
     }
 }
 
@@ -405,14 +397,6 @@ impl From<JournalError> for Halt {
     fn from(error: JournalError) -> Self {
         Self::Journal(error)
     }
-}
-
-fn compile(filters: FilterSet) -> (Selector, Vec<(JailName, Filter, Memory)>) {
-    let selector = Selector::new(filters.iter().map(|(_, matches, _)| matches));
-    let jails = filters
-        .into_iter()
-        .map(|(jail, _, filter)| (jail, filter, Memory::default()));
-    (selector, jails.collect())
 }
 
 fn describe(error: &JournalError) -> String {
