@@ -270,6 +270,7 @@ impl Daemon {
                 self.tell_of(&trouble);
                 self.log_troubles.insert(log, trouble);
             }
+            Heard::Complaint { jail, text } => warn!(jail = %jail, "jail '{jail}': {text}"),
             Heard::Recovered(log) => {
                 if self.recover(&log) {
                     info!("{log} can be read again");

@@ -110,7 +110,19 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What a filter could not do since this was last asked. Each pattern complains once.
+    /// Forgets all earlier records.
+    pub fn forget(&mut self) {
+        self.past = Past::default();
+        self.last_date = None;
+    }
+
+    /// To be called where [`Filter::find`] panicked: what is remembered may be half done.
+    pub fn forget_after_panic(&mut self) {
+        self.forget();
+        self.complaints.add(Complaint::Panicked);
+    }
+
+    /// What the filter could not do since this was last asked. Each complaint is made once.
     pub fn take_complaints(&mut self) -> Vec<Complaint> {
         take(&mut self.complaints.fresh)
     }
@@ -193,6 +205,10 @@ pub enum Standing {
     /// One of `ignoreregex` matched as well.
     Ignored,
 }
+
+/// So long a filter remembers a connection, counted from its first record. To read the records of that
+/// time again is to remember nearly the same.
+pub const MEMORY_SPAN: Span = connection::KEPT_FOR;
 
 /// Which machinery runs a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
