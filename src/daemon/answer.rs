@@ -2,6 +2,7 @@
 //! answered at once.
 
 use crate::daemon::clock;
+use crate::daemon::readers::Readers;
 use crate::daemon::run::Daemon;
 use crate::dbus::link::{ManagerView, Request};
 use crate::engine::address::Offender;
@@ -9,12 +10,12 @@ use crate::engine::command::RequestId;
 use crate::engine::ledger::ban::Ban;
 use crate::engine::record::LogName;
 use crate::engine::settings::JailName;
+use crate::engine::view::JailView;
 use crate::firewall::FirewallBackend;
-use crate::journal::reader::Reader;
 
 impl Daemon {
     /// Does what is asked. Whoever asked may have left; then the answer goes nowhere.
-    pub(super) async fn answer(&mut self, reader: &Reader, request: Request) {
+    pub(super) async fn answer(&mut self, readers: &mut Readers, request: Request) {
         match request {
             Request::Command(command, reply) => {
                 self.last_request += 1;
@@ -22,13 +23,13 @@ impl Daemon {
                 self.asked.insert(id, reply);
                 self.engine.handle_command(clock::now(), id, command);
             }
-            Request::Reload(reply) => self.begin_reload(reader, Some(reply)),
-            Request::Jails(reply) => drop(reply.send(self.engine.jails().collect())),
+            Request::Reload(reply) => self.begin_reload(readers, Some(reply)),
+            Request::Jails(reply) => drop(reply.send(self.jails())),
             Request::Jail(name, reply) => {
                 let shown = self
                     .engine
                     .jail(&name)
-                    .map(|(view, jail)| (view, jail.settings.clone()));
+                    .map(|(view, jail)| (self.with_trouble(view), jail.settings.clone()));
                 let _ = reply.send(shown);
             }
             Request::Bans {
@@ -52,6 +53,21 @@ impl Daemon {
                 let count = counts.into_iter().find(|(name, _)| *name == jail);
                 let _ = reply.send(count.map_or(0, |(_, packets)| packets));
             }
+        }
+    }
+
+    fn jails(&self) -> Vec<JailView> {
+        let views = self.engine.jails();
+        views.map(|view| self.with_trouble(view)).collect()
+    }
+
+    /// The engine knows nothing of logs.
+    fn with_trouble(&self, view: JailView) -> JailView {
+        let mut troubles = self.log_troubles.values();
+        let found = troubles.find(|trouble| trouble.jails.contains(&view.name));
+        JailView {
+            trouble: found.map(|trouble| trouble.text.clone()),
+            ..view
         }
     }
 

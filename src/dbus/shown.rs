@@ -39,7 +39,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
     collect([
         ("Description", description.into()),
         ("State", view.state.as_str().to_owned().into()),
-        ("Problem", jail::problem(&view.state).into()),
+        ("Problem", jail::problem(view).into()),
         ("Units", text(|s| jail::units(&s.matches)).into()),
         ("Matches", text(|s| jail::matches(&s.matches)).into()),
         ("Ports", text(|s| jail::ports(&s.rules)).into()),

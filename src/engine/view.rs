@@ -22,6 +22,8 @@ pub struct JailView {
     pub spared_total: u64,
     /// When its latest ban began, on both clocks; `None` if none since start.
     pub last_ban: Option<(Timestamp, Boottime)>,
+    /// What keeps it from reading its logs although it is active; the daemon fills it in.
+    pub trouble: Option<String>,
 }
 
 /// Whether a jail counts failures.

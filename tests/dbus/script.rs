@@ -150,6 +150,7 @@ impl State {
                 failures_total: 99,
                 spared_total: 1,
                 last_ban: Some((Timestamp::from_usec(NOW), Boottime::from_usec(5))),
+                trouble: None,
             })
             .collect()
     }
