@@ -149,6 +149,7 @@ impl State {
                 bans_total: 17,
                 failures_total: 99,
                 spared_total: 1,
+                unresolved_total: 4,
                 last_ban: Some((Timestamp::from_usec(NOW), Boottime::from_usec(5))),
             })
             .collect()
