@@ -327,13 +327,20 @@ fn version_2_is_read() {
     assert_eq!(lines, ["first".into(), "second".into()]);
 }
 
-fn what_version_1_says() -> Remembered {
-    let sshd = JailName::new("sshd").expect("a name");
-    let time = Timestamp::from_usec;
+fn two_failures() -> Window {
     let entry = |time, advance_of| Entry {
         time: Timestamp::from_usec(time),
         advance_of,
     };
+    Window {
+        entries: vec![entry(1_000_000, None), entry(2_000_000, Some(12_345))],
+        ..Window::default()
+    }
+}
+
+fn what_version_1_says() -> Remembered {
+    let sshd = JailName::new("sshd").expect("a name");
+    let time = Timestamp::from_usec;
     Remembered {
         bans: vec![
             Ban {
@@ -355,14 +362,7 @@ fn what_version_1_says() -> Remembered {
                 origin: Origin::Manual,
             },
         ],
-        windows: vec![(
-            sshd.clone(),
-            offender("198.51.100.7"),
-            Window {
-                entries: vec![entry(1_000_000, None), entry(2_000_000, Some(12_345))],
-                ..Window::default()
-            },
-        )],
+        windows: vec![(sshd.clone(), offender("198.51.100.7"), two_failures())],
         histories: vec![(
             sshd.clone(),
             offender("192.0.2.1"),
@@ -389,7 +389,7 @@ fn what_version_1_says() -> Remembered {
                 time: time(2_000_001),
             },
         )]),
-        unresolved: Vec::new(),
+        ..Remembered::default()
     }
 }
 

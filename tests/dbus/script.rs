@@ -112,6 +112,9 @@ impl Script {
                     .filter(|(key, _)| jail.as_ref().is_none_or(|jail| key.0 == *jail));
                 drop(reply.send(bans.take(max).map(|(_, ban)| ban.clone()).collect()));
             }
+            Request::Lines(_, offender, reply) => {
+                drop(reply.send(vec![format!("a line of {offender}").into()]));
+            }
             Request::Lookup(wanted, reply) => {
                 let bans = state
                     .bans
