@@ -49,7 +49,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
             settings.map_or(0, |s| s.find_time.usec()).into(),
         ),
         ("BanUSec", ban_time.into()),
-        ("BanMaxUSec", ban_time.into()),
+        ("BanMaxUSec", settings.map_or(0, jail::longest).into()),
         ("NBans", view.bans.into()),
     ])
 }
