@@ -1,5 +1,6 @@
 //! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.
 
+pub mod accounts;
 pub mod clock;
 pub mod kept;
 pub mod memfd;
