@@ -21,7 +21,11 @@ pub mod journal;
 pub mod store;
 pub mod sys;
 
+pub mod ask;
 pub mod dbus;
+pub mod helper;
 
+pub mod action;
 pub mod cli;
 pub mod daemon;
+pub mod resolve;

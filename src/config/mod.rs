@@ -26,7 +26,7 @@ mod global;
 mod jail;
 mod options;
 
-use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
 use crate::config::tree::{Given, Scope};
@@ -50,6 +50,35 @@ pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     problems.sort();
     problems.dedup();
     (settings, problems)
+}
+
+/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
+/// read, or must not be believed, could hold another text: then there is none.
+///
+/// # Errors
+/// Why there is no such command, for people.
+pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String, String> {
+    let layers = layers::read(layout, "jail");
+    if layers.incomplete {
+        let errors = layers.problems.iter().filter(|p| p.level == Level::Error);
+        return Err(errors.min().map(ToString::to_string).unwrap_or_default());
+    }
+    let broken = &layers.tree.broken;
+    if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
+        return Err(reason.clone());
+    }
+    let given = given(layout);
+    let scope = Scope {
+        tree: &layers.tree,
+        section: jail,
+        given: &given,
+    };
+    match scope.value(option) {
+        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
+        Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
+        Some(Err(problem)) => Err(problem.to_string()),
+        Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),
+    }
 }
 
 /// Whether `text` can be read as a configuration file, and the values in it: for fuzzing.
@@ -83,16 +112,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
     problems.extend(layers.problems);
     settings.incomplete |= layers.incomplete;
     let services = layout.services();
-    let given = Given::from([
-        (
-            "fail2ban_version".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
-        (
-            "fail2ban_confpath".to_owned(),
-            layout.admin.display().to_string(),
-        ),
-    ]);
+    let given = given(layout);
     for (section, place) in jail::sections(&layers.tree) {
         let Some(name) = JailName::new(section) else {
             problems.push(Diagnostic::error(
@@ -122,6 +142,20 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         settings.incomplete |= reader.incomplete;
         problems.extend(reader.problems);
     }
+}
+
+/// What every value may refer to.
+fn given(layout: &Layout) -> Given {
+    Given::from([
+        (
+            "fail2ban_version".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
+        (
+            "fail2ban_confpath".to_owned(),
+            layout.admin.display().to_string(),
+        ),
+    ])
 }
 
 /// A file of the package is gone.

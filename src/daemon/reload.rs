@@ -11,6 +11,7 @@ use crate::config::load;
 use crate::daemon::clock;
 use crate::daemon::run::Daemon;
 use crate::daemon::start::{filters, tell};
+use crate::daemon::troubles::Troubles;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 use crate::journal::reader::Reader;
@@ -78,6 +79,7 @@ impl Daemon {
             .send_replace(settings.global.protect_groups.clone());
         self.edges.log.turn(settings.global.log_level);
         self.config_trouble = None;
+        self.helpers = Troubles::default();
         self.engine.handle_settings(clock::now(), settings);
         self.drain().await;
         info!("the configuration was read anew");

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
+use crate::ask::{Answered, Asker};
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
@@ -20,9 +21,11 @@ use crate::daemon::reload::Reload;
 use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
 use crate::daemon::start::StartError;
+use crate::daemon::troubles::Troubles;
 use crate::daemon::{clock, notify};
 use crate::dbus::link::{LoopEnd, News};
 use crate::engine::Engine;
+use crate::engine::address::{AddressSet, Offender};
 use crate::engine::command::{Refusal, Reply, RequestId};
 use crate::engine::effect::{Answer, Effect, Outcome};
 use crate::engine::protected::Protected;
@@ -41,6 +44,10 @@ pub struct Edges {
     pub store: Store,
     /// What blocks.
     pub firewall: AnyFirewall,
+    /// What finds out.
+    pub asker: Asker,
+    /// What was found out.
+    pub answers: Receiver<Answered>,
     /// The bus.
     pub link: LoopEnd,
     /// What the service manager wants.
@@ -73,6 +80,10 @@ pub struct Daemon {
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) config_trouble: Option<String>,
     journal_trouble: Option<String>,
+    /// What is wrong with those that find things out.
+    pub(super) helpers: Troubles,
+    /// What the host's own name stands for.
+    own_name: AddressSet,
     caught_up: bool,
     stopping: bool,
     told_state: &'static str,
@@ -100,6 +111,8 @@ impl Daemon {
             notes: Vec::new(),
             config_trouble: None,
             journal_trouble: None,
+            helpers: Troubles::default(),
+            own_name: AddressSet::default(),
             caught_up: false,
             stopping: false,
             told_state: "",
@@ -146,9 +159,11 @@ impl Daemon {
                     self.engine.handle_deadline(clock::now());
                     self.edges.groups.send_modify(|_| ());
                 }
+                Some(answered) = self.edges.answers.recv() => self.learn(answered),
                 Ok(()) = protected.changed() => {
                     knows_protected = true;
                     self.protect();
+                    self.edges.asker.ask_own();
                 }
                 () = &mut patience, if !knows_protected => {
                     knows_protected = true;
@@ -208,9 +223,7 @@ impl Daemon {
                 None
             }
             Effect::Ask(id, question) => {
-                let why = format!("nobody answers {question:?}");
-                self.engine
-                    .handle_answer(clock::now(), id, Answer::Unknown(why));
+                self.edges.asker.ask(id, question);
                 None
             }
             Effect::Reply(id, result) => {
@@ -255,8 +268,25 @@ impl Daemon {
         }
     }
 
+    /// Something was found out: the engine wants to know, or the daemon itself.
+    fn learn(&mut self, answered: Answered) {
+        if let Some((subject, trouble)) = answered.about {
+            self.helpers.note(subject, trouble);
+        }
+        match (answered.id, answered.answer) {
+            (Some(id), answer) => self.engine.handle_answer(clock::now(), id, answer),
+            (None, Answer::Addresses(own)) => {
+                self.own_name = own.into_iter().map(Offender::host).collect();
+                self.protect();
+            }
+            (None, _) => {}
+        }
+    }
+
     fn protect(&mut self) {
-        let protected = self.edges.protected.borrow_and_update().clone();
+        let mut protected = self.edges.protected.borrow_and_update().clone();
+        let own = protected.own.iter().chain(self.own_name.iter()).collect();
+        protected.own = own;
         self.engine.handle_protected(clock::now(), protected);
     }
 
@@ -309,6 +339,7 @@ impl Daemon {
         });
         let noted = self.notes.iter().chain(&self.config_trouble);
         let standing = noted.chain(&self.journal_trouble).cloned();
+        let standing = standing.chain(self.helpers.sentences());
         standing
             .chain(self.engine.troubles())
             .chain(failed)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::ask::{self, Asker};
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::files::Layout;
 use crate::config::load;
@@ -92,11 +93,14 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let (groups, groups_seen) = watch::channel(global.protect_groups.clone());
     let engine = Engine::new(now, settings, Protected::default(), remembered);
     let (bus_end, loop_end) = link();
+    let (asker, answers) = Asker::new(ask::Places::default());
     let (protected_sender, protected) = watch::channel(Protected::default());
     let edges = Edges {
         log: Arc::clone(&log),
         store,
         firewall,
+        asker,
+        answers,
         link: loop_end,
         orders: signals::listen().map_err(StartError::Timers)?,
         protected,
@@ -109,11 +113,7 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     daemon.config_trouble = config_trouble;
     daemon.drain().await;
 
-    let places = Places {
-        bus: args.bus.clone(),
-        ..Places::default()
-    };
-    let host = tokio::spawn(host::watch(places, groups_seen, protected_sender));
+    let host = tokio::spawn(watch_host(args.bus.clone(), groups_seen, protected_sender));
     let bus = args.bus.map_or(Bus::System, Bus::Address);
     let options = service::Options {
         bus,
@@ -133,6 +133,18 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     reader.stop();
     service.abort();
     ending
+}
+
+async fn watch_host(
+    bus: Option<String>,
+    groups: watch::Receiver<Vec<String>>,
+    protected: watch::Sender<Protected>,
+) {
+    let places = Places {
+        bus,
+        ..Places::default()
+    };
+    host::watch(places, groups, protected).await;
 }
 
 /// Reads the configuration, tells the log what is wrong with it, and returns as a trouble what no

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use banishd::ask::{Asker, Places};
 use banishd::config::files::Layout;
 use banishd::config::load;
 use banishd::daemon::args::Args;
@@ -74,17 +75,30 @@ impl House {
         fs::write(path, text).unwrap();
     }
 
+    fn layout(&self) -> Layout {
+        Layout {
+            admin: self.directory.path().to_owned(),
+            vendor: PathBuf::from("/nonexistent"),
+            services: PathBuf::from("/nonexistent"),
+            ..Layout::default()
+        }
+    }
+
+    /// Where the programs would listen that find things out.
+    pub(crate) fn helpers(&self) -> Places {
+        Places {
+            resolve: self.directory.path().join("resolve"),
+            action: self.directory.path().join("action"),
+        }
+    }
+
     /// A daemon lives while `visit` lasts, and is then told to stop.
     pub(crate) async fn live(
         &self,
         visit: impl AsyncFnOnce(&mut Visitor),
     ) -> Result<(), StartError> {
         let opened = Store::open(self.directory.path()).unwrap();
-        let layout = Layout {
-            admin: self.directory.path().to_owned(),
-            vendor: PathBuf::from("/nonexistent"),
-            services: PathBuf::from("/nonexistent"),
-        };
+        let layout = self.layout();
         let (settings, problems) = load(&layout);
         assert!(problems.is_empty(), "{problems:?}");
         let start = match opened.remembered.positions.get(&LogName::journal()) {
@@ -93,6 +107,7 @@ impl House {
         };
         let filters = filters(&settings);
         let (bus, loop_end) = link();
+        let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
         // The last word of both stays, so nobody needs to hold the other end.
         let (groups, _) = watch::channel(Vec::new());
@@ -101,6 +116,8 @@ impl House {
         let edges = Edges {
             store: opened.store,
             firewall: AnyFirewall::Memory(Box::new(self.firewall.clone())),
+            asker,
+            answers,
             link: loop_end,
             orders,
             protected,
