@@ -84,8 +84,8 @@ impl Helpers {
         Layout {
             admin: self.etc(),
             vendor: PathBuf::from("/nonexistent"),
-            services: PathBuf::from("/nonexistent"),
             trust: Trust::Root,
+            ..Layout::default()
         }
     }
 

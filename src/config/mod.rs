@@ -14,9 +14,16 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod compose;
+#[expect(dead_code, reason = "used by what is about to come")]
 mod layers;
+#[expect(dead_code, reason = "used by what is about to come")]
 mod tree;
 
+#[expect(dead_code, reason = "the types side is about to use it")]
+mod resolve;
+
+#[expect(dead_code, reason = "used by what is about to come")]
 mod arguments;
 mod span;
 mod value;
@@ -29,6 +36,7 @@ mod options;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
+use crate::config::resolve::Jails;
 use crate::config::tree::{Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
@@ -58,7 +66,8 @@ pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
 /// # Errors
 /// Why there is no such command, for people.
 pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String, String> {
-    let layers = layers::read(layout, "jail");
+    let jails = Jails::read(layout);
+    let layers = &jails.layers;
     if layers.incomplete {
         let errors = layers.problems.iter().filter(|p| p.level == Level::Error);
         return Err(errors.min().map(ToString::to_string).unwrap_or_default());
@@ -67,13 +76,7 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
         return Err(reason.clone());
     }
-    let given = given(layout);
-    let scope = Scope {
-        tree: &layers.tree,
-        section: jail,
-        given: &given,
-    };
-    match scope.value(option) {
+    match jails.option(jail, option) {
         _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
         Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
         Some(Err(problem)) => Err(problem.to_string()),
@@ -89,7 +92,7 @@ pub fn parse_only(text: &str) -> usize {
         text: text.to_owned(),
     });
     let mut tree = tree::Tree::default();
-    tree.add(ini::parse(&source));
+    tree.add(&ini::parse(&source));
     let given = Given::new();
     let mut count = 0;
     for (section, _) in tree.sections() {
@@ -108,11 +111,17 @@ pub fn parse_only(text: &str) -> usize {
 }
 
 fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic>) {
-    let layers = layers::read(layout, "jail");
+    let mut layers = layers::read(layout, "jail");
+    layers
+        .tree
+        .preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
+    layers
+        .tree
+        .preset("fail2ban_confpath", &layout.admin.display().to_string());
     problems.extend(layers.problems);
     settings.incomplete |= layers.incomplete;
     let services = layout.services();
-    let given = given(layout);
+    let given = Given::new();
     for (section, place) in jail::sections(&layers.tree) {
         let Some(name) = JailName::new(section) else {
             problems.push(Diagnostic::error(
@@ -142,20 +151,6 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         settings.incomplete |= reader.incomplete;
         problems.extend(reader.problems);
     }
-}
-
-/// What every value may refer to.
-fn given(layout: &Layout) -> Given {
-    Given::from([
-        (
-            "fail2ban_version".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
-        (
-            "fail2ban_confpath".to_owned(),
-            layout.admin.display().to_string(),
-        ),
-    ])
 }
 
 /// A file of the package is gone.

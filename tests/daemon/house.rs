@@ -79,7 +79,6 @@ impl House {
         Layout {
             admin: self.directory.path().to_owned(),
             vendor: PathBuf::from("/nonexistent"),
-            services: PathBuf::from("/nonexistent"),
             ..Layout::default()
         }
     }
