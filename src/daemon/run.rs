@@ -54,6 +54,8 @@ pub struct Edges {
     pub orders: Receiver<Order>,
     /// Whom nobody may ban.
     pub protected: watch::Receiver<Protected>,
+    /// Whether fail2ban runs.
+    pub rival: watch::Receiver<bool>,
     /// Whose sessions protect; sending has the host looked at anew.
     pub groups: watch::Sender<Vec<String>>,
     /// Where the configuration is.
@@ -138,6 +140,7 @@ impl Daemon {
         let mut watchdog = interval(pace);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut protected = self.edges.protected.clone();
+        let mut rival = self.edges.rival.clone();
         let mut patience = pin!(sleep(PATIENCE));
         let mut knows_protected = false;
         let news = self.edges.link.news.clone();
@@ -165,6 +168,7 @@ impl Daemon {
                     self.protect();
                     self.edges.asker.ask_own();
                 }
+                Ok(()) = rival.changed() => self.look_at_rival(*rival.borrow_and_update()),
                 () = &mut patience, if !knows_protected => {
                     knows_protected = true;
                     warn!("who must not be banned is not known yet, counting failures all the same");
@@ -290,6 +294,22 @@ impl Daemon {
         self.engine.handle_protected(clock::now(), protected);
     }
 
+    /// That both ban is no trouble of ours: everything is banned that should be.
+    fn look_at_rival(&mut self, is_active: bool) {
+        match is_active {
+            true => warn!("{RIVAL}"),
+            false => info!("fail2ban does not run any more"),
+        }
+        self.tell(News::State(self.state().to_owned()));
+    }
+
+    /// What to know although nothing is wrong, a sentence each.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let is_active = *self.edges.rival.borrow();
+        let rival = is_active.then(|| RIVAL.to_owned());
+        rival.into_iter().collect()
+    }
+
     /// The regular look at what cannot announce its own end.
     async fn look_after(&mut self, reader: &Reader) {
         if reader.is_alive() {
@@ -362,6 +382,10 @@ impl Daemon {
         self.news_lost = self.edges.link.news.try_send(news).is_err();
     }
 }
+
+/// What is said where fail2ban runs.
+const RIVAL: &str = "fail2ban runs as well, so both ban: 'banishctl import' takes its bans over, then \
+                     'systemctl disable --now fail2ban' ends it";
 
 /// How long what was heard waits for the first word on who must not be banned.
 const PATIENCE: Duration = Duration::from_secs(4);

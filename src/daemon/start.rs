@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::ask::{self, Asker};
@@ -27,7 +28,7 @@ use crate::engine::record::LogName;
 use crate::engine::settings::{FirewallChoice, Settings};
 use crate::engine::time::{BanTime, Now, Span};
 use crate::firewall::any::AnyFirewall;
-use crate::host::{self, Places};
+use crate::host::{self, Places, rival};
 use crate::journal::live::Origin;
 use crate::journal::reader::Reader;
 use crate::journal::{FilterSet, Heard, JournalError, Start};
@@ -90,11 +91,10 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let now = clock::now();
     let start = first_entry(now, &settings, &remembered);
     let filters = filters(&settings);
-    let (groups, groups_seen) = watch::channel(global.protect_groups.clone());
+    let host = watch_host(&args, global.protect_groups.clone());
     let engine = Engine::new(now, settings, Protected::default(), remembered);
     let (bus_end, loop_end) = link();
     let (asker, answers) = Asker::new(ask::Places::default());
-    let (protected_sender, protected) = watch::channel(Protected::default());
     let edges = Edges {
         log: Arc::clone(&log),
         store,
@@ -103,8 +103,9 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
         answers,
         link: loop_end,
         orders: signals::listen().map_err(StartError::Timers)?,
-        protected,
-        groups,
+        protected: host.protected,
+        rival: host.rival,
+        groups: host.groups,
         layout,
         args: args.clone(),
     };
@@ -113,7 +114,6 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     daemon.config_trouble = config_trouble;
     daemon.drain().await;
 
-    let host = tokio::spawn(watch_host(args.bus.clone(), groups_seen, protected_sender));
     let bus = args.bus.map_or(Bus::System, Bus::Address);
     let options = service::Options {
         bus,
@@ -126,7 +126,7 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let (reader, heard) = open_journal(args.journal_dir.as_deref(), start, filters)?;
     let ending = tokio::select! {
         ending = daemon.run(&reader, heard) => ending,
-        _ = host => Err(StartError::TaskGone("the watch over the host's addresses")),
+        _ = host.task => Err(StartError::TaskGone("the watch over the host's addresses")),
         _ = &mut service => Err(StartError::TaskGone("the service on the bus")),
     };
     notify::stopping();
@@ -135,16 +135,34 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     ending
 }
 
-async fn watch_host(
-    bus: Option<String>,
-    groups: watch::Receiver<Vec<String>>,
-    protected: watch::Sender<Protected>,
-) {
+/// The watch over the host.
+struct Watch {
+    protected: watch::Receiver<Protected>,
+    rival: watch::Receiver<bool>,
+    groups: watch::Sender<Vec<String>>,
+    task: JoinHandle<()>,
+}
+
+fn watch_host(args: &Args, protect_groups: Vec<String>) -> Watch {
     let places = Places {
-        bus,
+        bus: args.bus.clone(),
         ..Places::default()
     };
-    host::watch(places, groups, protected).await;
+    let (groups, groups_seen) = watch::channel(protect_groups);
+    let (protected_sender, protected) = watch::channel(Protected::default());
+    let (rival_sender, rival) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            () = host::watch(places.clone(), groups_seen, protected_sender) => {}
+            () = rival::follow(&places, rival_sender) => {}
+        }
+    });
+    Watch {
+        protected,
+        rival,
+        groups,
+        task,
+    }
 }
 
 /// Reads the configuration, tells the log what is wrong with it, and returns as a trouble what no

@@ -41,6 +41,8 @@ pub(crate) struct House {
     directory: TempDir,
     pub(crate) log: Log,
     pub(crate) firewall: Memory,
+    /// Whether fail2ban runs.
+    pub(crate) rival: watch::Sender<bool>,
 }
 
 impl House {
@@ -50,6 +52,7 @@ impl House {
             directory: TempDir::new().unwrap(),
             log: Log::default(),
             firewall: Memory::new(Box::new(clock::boottime)),
+            rival: watch::channel(false).0,
         };
         house.write("banishd.conf", "");
         house.write(
@@ -120,6 +123,7 @@ impl House {
             link: loop_end,
             orders,
             protected,
+            rival: self.rival.subscribe(),
             groups,
             layout,
             args: <Args as clap::Parser>::parse_from(["banishd"]),
