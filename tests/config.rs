@@ -6,6 +6,7 @@
 mod language;
 mod stock;
 mod stream;
+mod values;
 
 use std::fmt::Write;
 use std::fs;

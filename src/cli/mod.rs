@@ -4,6 +4,7 @@
 //! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
 
 mod client;
+mod config_dump;
 mod monitor;
 mod render;
 mod span;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
+use crate::cli::config_dump::{ConfigDump, ConfigVerb};
 use crate::cli::render::Style;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
@@ -75,6 +77,9 @@ enum Verb {
     },
     /// Follow what happens
     Monitor,
+    /// Look at the configuration, without the daemon
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -98,6 +103,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Config(ConfigVerb::Dump(dump)) = &arguments.verb {
+        return dumped(dump, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -114,6 +122,16 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Needs neither bus nor daemon.
+fn dumped(dump: &ConfigDump, json: bool) -> ExitCode {
+    let dumped = dump.run(json);
+    let _ = write!(std::io::stderr(), "{}", dumped.errors);
+    match (print(&dumped.text), dumped.errors.as_str()) {
+        (Ok(()), "") => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -203,7 +221,11 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Why { .. } | Verb::Monitor => {
+        Verb::Status { .. }
+        | Verb::Bans { .. }
+        | Verb::Why { .. }
+        | Verb::Config(_)
+        | Verb::Monitor => {
             return Ok(String::new());
         }
     };
