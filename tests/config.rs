@@ -3,9 +3,11 @@
 //! Each directory below `tests/data/config` stands for /etc/banishd, over the shipped files; what it
 //! amounts to is in `tests/snapshots` (`INSTA_UPDATE=always` writes it anew).
 
+mod language;
 mod stock;
 mod stream;
 mod tutorial;
+mod values;
 mod verify;
 
 use std::fmt::Write;

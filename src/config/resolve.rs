@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::action::{self, ResolvedAction};
 use crate::config::arguments::{self, Call};
 use crate::config::definition::{DEFINITION, Definition};
-use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::diagnostic::{Diagnostic, Place, Source};
 use crate::config::files::Layout;
 use crate::config::layers::{Layers, Library};
 use crate::config::options::nearest;
@@ -38,6 +38,7 @@ impl LogType {
 /// All jails, read but not yet resolved.
 pub(crate) struct Jails<'a> {
     library: Library<'a>,
+    fuel: Fuel,
     /// The files of `jail.conf`; its `problems` are those of the syntax.
     pub(crate) layers: Layers,
 }
@@ -173,12 +174,22 @@ pub(crate) const FILTER: [&str; 9] = [
 impl<'a> Jails<'a> {
     /// Reads the files of `jail.conf`.
     pub(crate) fn read(layout: &'a Layout) -> Self {
+        Self::of(layout, [])
+    }
+
+    /// The same, with these files as if they had been read.
+    pub(crate) fn of(layout: &'a Layout, files: impl IntoIterator<Item = Arc<Source>>) -> Self {
         let mut library = Library::new(layout);
+        files.into_iter().for_each(|file| library.hold(&file));
         let mut layers = library.assemble("jail");
         let tree = &mut layers.tree;
         tree.preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
         tree.preset("fail2ban_confpath", &layout.admin.display().to_string());
-        Self { library, layers }
+        Self {
+            library,
+            fuel: Fuel::for_all(),
+            layers,
+        }
     }
 
     /// The jails, by name, each with its header.
@@ -205,7 +216,7 @@ impl<'a> Jails<'a> {
 
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
-        let fuel = Fuel::default();
+        let fuel = self.fuel.share();
         let table = self.layers.tree.table(section);
         let place = table.and_then(|table| table.place.clone());
         let mut resolving = Resolving {
@@ -224,7 +235,9 @@ impl<'a> Jails<'a> {
             fuel: &fuel,
         };
         resolving.jail(log);
-        resolving.jail
+        let jail = resolving.jail;
+        self.fuel.put_back(&fuel);
+        jail
     }
 }
 
@@ -245,8 +258,8 @@ pub(crate) fn filter(
     filter.name.clone_from(&file.name);
     let fuel = Fuel::default();
     let variables = Given::new();
-    let (definition, problems) =
-        Definition::new(&file.layers.tree, &file.arguments, &variables, &fuel);
+    let (definition, problems) = file.definition(&variables, &fuel);
+    let definition = definition.seeing_initial();
     found.problems.extend(problems);
     for key in FILTER {
         match definition.option(key) {
@@ -325,6 +338,15 @@ impl FilterFile {
             arguments,
         });
         found
+    }
+
+    /// What it says beside these options of the jail.
+    fn definition<'a>(
+        &'a self,
+        variables: &Given,
+        fuel: &'a Fuel,
+    ) -> (Definition<'a>, Vec<Diagnostic>) {
+        Definition::new(&self.layers.tree, &self.arguments, variables, fuel)
     }
 }
 
@@ -415,10 +437,9 @@ impl Resolving<'_, '_> {
         let variables = VARIABLES.into_iter().filter(|key| !FILTER.contains(key));
         let variables = variables.filter_map(|key| Some((key.to_owned(), self.option(key)?.ok()?)));
         let variables: Given = variables.collect();
-        let (definition, _) =
-            Definition::new(&file.layers.tree, &file.arguments, &variables, self.fuel);
+        let (definition, _) = file.definition(&variables, self.fuel);
         for name in names {
-            match definition.option(name) {
+            match definition.own_option(name) {
                 None => {}
                 Some(Ok(value)) => drop(
                     self.given
@@ -451,8 +472,8 @@ impl Resolving<'_, '_> {
 
     /// Takes in the options of the filter, where the jail does not say otherwise.
     fn overlay(&mut self, file: &FilterFile, variables: &Given) {
-        let (definition, problems) =
-            Definition::new(&file.layers.tree, &file.arguments, variables, self.fuel);
+        let (definition, problems) = file.definition(variables, self.fuel);
+        let definition = definition.seeing_initial();
         self.jail.problems.extend(problems);
         for key in FILTER {
             let value = match self.jail.options.get(key) {

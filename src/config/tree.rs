@@ -82,6 +82,23 @@ impl Default for Fuel {
 }
 
 impl Fuel {
+    /// Enough for all jails together.
+    pub(crate) fn for_all() -> Self {
+        Self(Cell::new(64 * FUEL))
+    }
+
+    /// Takes out what one jail gets.
+    pub(crate) fn share(&self) -> Self {
+        let share = self.0.get().min(FUEL);
+        self.0.set(self.0.get() - share);
+        Self(Cell::new(share))
+    }
+
+    /// Puts back what is left of a share.
+    pub(crate) fn put_back(&self, share: &Self) {
+        self.0.set(self.0.get() + share.0.take());
+    }
+
     /// Takes account of `text` with its places, for the value of `entry`.
     ///
     /// # Errors
@@ -243,7 +260,13 @@ impl<'a> Scope<'a> {
         if let Some(value) = self.given.get(key) {
             return Some(Ok(value.clone()));
         }
-        self.entry(key).map(|entry| self.expanded(key, 0, entry))
+        self.own_value(key)
+    }
+
+    /// The same, whatever is given.
+    pub(crate) fn own_value(&self, key: &str) -> Option<Result<Value, Diagnostic>> {
+        let entry = self.entry(key)?;
+        Some(self.expanded(key, 0, entry))
     }
 
     /// The value that `key` had before the latest file set it; in a section that does not set it, what
