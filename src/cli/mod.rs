@@ -7,6 +7,7 @@ mod client;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::render::Style;
+use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -75,6 +77,8 @@ enum Verb {
     },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -98,6 +102,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Verify(verify) = &arguments.verb {
+        return checked(verify, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -114,6 +121,18 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Needs neither bus nor daemon.
+fn checked(verify: &Verify, json: bool) -> ExitCode {
+    let verdict = verify.run(json);
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -183,8 +202,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -203,7 +223,11 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Why { .. } | Verb::Monitor => {
+        Verb::Status { .. }
+        | Verb::Bans { .. }
+        | Verb::Why { .. }
+        | Verb::Monitor
+        | Verb::Verify(_) => {
             return Ok(String::new());
         }
     };

@@ -198,6 +198,11 @@ impl<'a> Jails<'a> {
         scope.value(key)
     }
 
+    /// The files of a filter.
+    pub(crate) fn filter(&mut self, name: &str) -> Arc<Layers> {
+        self.library.read(&format!("filter.d/{name}"))
+    }
+
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
         let fuel = Fuel::default();
@@ -224,6 +229,7 @@ impl<'a> Jails<'a> {
 }
 
 /// Resolves a filter that no jail speaks for: `text` is what would stand after `filter =`.
+#[expect(dead_code, reason = "`banishctl filter test` is about to use it")]
 pub(crate) fn filter(
     layout: &Layout,
     text: &str,
