@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our top modules each may name. `bin` names only the two mains.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
     ("reader", &["reader", "engine", "sys"]),
     ("journal", &["journal", "reader", "engine", "sys"]),
+    ("logfile", &["logfile", "reader", "engine", "sys"]),
     ("firewall", &["firewall", "engine", "sys"]),
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
@@ -19,8 +20,8 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "reader", "firewall", "store", "host", "dbus", "engine",
-            "sys",
+            "daemon", "config", "journal", "logfile", "reader", "firewall", "store", "host",
+            "dbus", "engine", "sys",
         ],
     ),
     (

@@ -1,6 +1,8 @@
 //! The kernel, where libraries do not reach: the only unsafe code besides libsystemd.
 
 pub mod clock;
+pub mod filesystem;
+pub mod inotify;
 pub mod kept;
 pub mod memfd;
 pub mod netlink;
