@@ -28,6 +28,8 @@ mod helpers;
 mod host;
 /// The reader against a real journald.
 mod journal;
+/// The reader of files on real files.
+mod logfile;
 /// Units, policies, man pages and the interface agree.
 mod packaging;
 /// Scenarios and laws of the engine on a simulated clock.
