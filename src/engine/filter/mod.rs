@@ -154,7 +154,7 @@ pub struct Hit {
 pub enum Machine {
     /// `regex`: linear time.
     Linear,
-    /// `fancy-regex`: back-tracking, within limits.
+    /// Our own, for what `regex` cannot express: back-tracking, within limits.
     Backtracking,
 }
 
@@ -223,6 +223,15 @@ impl Filter {
         let Self(filter) = self;
         let message = record.message.get(..MESSAGE_MAX).unwrap_or(record.message);
         let message = message.strip_suffix(b"\n").unwrap_or(message);
+        let mut text: Vec<u8> = Vec::with_capacity(message.len() + 1);
+        for byte in message {
+            match byte {
+                b'\n' => text.extend(b"\\n"),
+                byte => text.push(*byte),
+            }
+        }
+        text.push(b'\n');
+        let message = text.as_slice();
         let mut groups = Groups::default();
         let (index, rule) = filter
             .fail
