@@ -13,6 +13,19 @@ use banishd::engine::settings::{Global, Settings};
 use banishd::engine::time::Timestamp;
 use proptest::{prop_assert, proptest};
 
+/// What lines of one connection make of one another.
+#[path = "filters/connections.rs"]
+mod connections;
+/// What holds for any filter and any log.
+#[path = "filters/law.rs"]
+mod law;
+/// The way of one line through a filter.
+#[path = "filters/line.rs"]
+mod line;
+/// Patterns over several lines.
+#[path = "filters/several_lines.rs"]
+mod several_lines;
+
 fn filter(fail: &[&str], ignore: &[&str]) -> Filter {
     let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
     Filter::compile(FilterSpec {
@@ -73,7 +86,8 @@ fn the_first_pattern_that_matches_wins() {
         ("a c 192.0.2.1", Some((1, false, "192.0.2.1"))),
         ("xa c 192.0.2.1", Some((1, false, "192.0.2.1"))),
         ("d 192.0.2.1/24", Some((2, false, "192.0.2.0/24"))),
-        ("d 192.0.2.1/77", None),
+        // As fail2ban: a length that no prefix can have counts for nothing.
+        ("d 192.0.2.1/77", Some((2, false, "192.0.2.1"))),
         ("a b 192.0.2.1 ignore", None),
         ("b", None),
     ] {
@@ -143,6 +157,7 @@ fn shipped() -> Settings {
         admin: root.join("tests/data/none"),
         vendor: root.join("config"),
         services: root.join("tests/data/none"),
+        ..Layout::default()
     });
     assert_eq!(problems, []);
     settings

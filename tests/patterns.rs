@@ -75,7 +75,7 @@ fn tags_stand_for_addresses_names_and_groups() {
 
         assert_eq!(
             shown(&rule(pattern), &text).as_deref(),
-            without,
+            *without,
             "{pattern}"
         );
         let rule = Rule::compile(pattern, names).unwrap();

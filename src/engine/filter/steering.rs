@@ -7,7 +7,7 @@
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use crate::engine::filter::pattern::{Dialect, Pattern};
-use crate::engine::filter::rule::{ADDRESS_GROUPS, superset};
+use crate::engine::filter::rule::superset;
 
 /// Whether the `failregex` line `text` leaves the choice of the address to the text of the message.
 /// `false` also for one that does not compile.
@@ -131,6 +131,9 @@ fn swallows(hir: &Hir) -> bool {
         _ => takes(b' ') && takes(b'1'),
     }
 }
+
+/// The groups that can hold the address.
+const ADDRESS_GROUPS: [&str; 3] = ["ip4", "ip6", "fid"];
 
 /// The shortest text that is an address, `::1` or `::`.
 const ADDRESS_MIN: u32 = 2;

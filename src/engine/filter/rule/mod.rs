@@ -216,6 +216,3 @@ impl Groups {
 
 /// A compiled pattern may need this much memory; fail2ban's own need about 30 KiB each.
 const SIZE_MAX: usize = 2 * 1024 * 1024;
-
-/// The groups that can hold the address, in the order they are asked.
-pub(crate) const ADDRESS_GROUPS: [&str; 3] = ["ip4", "ip6", "fid"];
