@@ -26,6 +26,8 @@ mod firewall;
 mod helpers;
 /// The protected set against a real kernel.
 mod host;
+/// fail2ban's databases to bans on the bus.
+mod import;
 /// The reader against a real journald.
 mod journal;
 /// The reader of files on real files.
