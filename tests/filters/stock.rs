@@ -3,12 +3,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test, not the daemon")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use banishd::engine::filter::{Filter, FilterSpec, Names};
+use banishd::engine::filter::{Filter, FilterSpec, Look, Memory, Names, Standing};
+use banishd::engine::record::Record;
 use serde_json::Value;
 
 use crate::filters::connections::judge;
@@ -22,57 +24,175 @@ fn package() -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
-/// Runs the real one, and turns Python's notation into JSON, a command a line.
+/// Runs one of fail2ban's programs, and turns Python's notation into JSON, a list a line.
 const AS_JSON: &str = "\
 import ast, json, subprocess, sys
 run = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True, text=True)
 sys.stderr.write(run.stderr)
 for line in run.stdout.splitlines():
-    if line.startswith('['): print(json.dumps(ast.literal_eval(line)))
+    line = line.rstrip(',')
+    if line.startswith('['): print(json.dumps(ast.literal_eval(line), default=str))
 ";
 
-/// A stock filter for the journal, expanded by fail2ban; `NAME[OPTION=VALUE]`.
-fn stock(filter: &str) -> Filter {
-    let package = package();
+/// What a program of fail2ban says.
+fn run(package: &Path, program: &str, arguments: &[&OsStr]) -> Vec<Vec<Value>> {
+    let output = Command::new("/usr/bin/python3")
+        .env("PYTHONPATH", package.join("usr/lib/python3/dist-packages"))
+        .args(["-c", AS_JSON])
+        .arg(package.join("usr/bin").join(program))
+        .args(arguments)
+        .output()
+        .expect("python3 runs");
+    let lists: Vec<Vec<Value>> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!lists.is_empty(), "{program} {arguments:?}: {error}");
+    lists
+}
+
+/// Stock filters, expanded by fail2ban: `NAME[OPTION=VALUE]`, for this backend.
+fn stock(package: &Path, filters: &[&str], backend: &str) -> Vec<FilterSpec> {
     let tree = tempfile::tempdir().expect("a directory");
     for name in ["filter.d", "action.d", "fail2ban.conf"] {
         let stock = package.join("etc/fail2ban").join(name);
         symlink(stock, tree.path().join(name)).expect("a link");
     }
-    let jail = format!("[sshd]\nenabled = true\nbackend = systemd\nfilter = {filter}\n");
-    fs::write(tree.path().join("jail.conf"), jail).expect("a file");
-    let output = Command::new("/usr/bin/python3")
-        .env("PYTHONPATH", package.join("usr/lib/python3/dist-packages"))
-        .args(["-c", AS_JSON])
-        .arg(package.join("usr/bin/fail2ban-client"))
-        .arg("-c")
-        .arg(tree.path())
-        .arg("-d")
-        .output()
-        .expect("python3 runs");
-    let mut spec = FilterSpec {
-        name: filter.to_owned(),
-        names: Names::Warn,
-        ..FilterSpec::default()
-    };
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let command: Vec<Value> = serde_json::from_str(line).expect("JSON");
-        let [_, _, key, value, ..] = &command[..] else {
+    let mut jails =
+        format!("[DEFAULT]\nenabled = true\nbackend = {backend}\nlogpath = /dev/null\n");
+    for (number, filter) in filters.iter().enumerate() {
+        jails.push_str(&format!("[{number}]\nfilter = {filter}\n"));
+    }
+    fs::write(tree.path().join("jail.conf"), jails).expect("a file");
+    let mut specs: Vec<FilterSpec> = filters
+        .iter()
+        .map(|name| FilterSpec {
+            name: (*name).to_owned(),
+            ..FilterSpec::default()
+        })
+        .collect();
+    let tree = tree.path().as_os_str();
+    for command in run(
+        package,
+        "fail2ban-client",
+        &["-c".as_ref(), tree, "-d".as_ref()],
+    ) {
+        let [_, jail, key, values @ ..] = &command[..] else {
             continue;
         };
-        match key.as_str() {
-            Some("prefregex") => spec.prefix = value.as_str().map(str::to_owned),
-            Some("addfailregex") => {
-                let lines = value.as_array().expect("a list");
-                spec.fail
-                    .extend(lines.iter().filter_map(Value::as_str).map(str::to_owned));
-            }
-            _ => {}
+        let number = jail.as_str().and_then(|jail| jail.parse::<usize>().ok());
+        if let Some(spec) = number.and_then(|number| specs.get_mut(number)) {
+            set(spec, key.as_str().expect("a word"), values);
         }
     }
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(spec.fail.len() > 10, "{error}");
-    Filter::compile(spec).expect("fail2ban's patterns are good")
+    specs
+}
+
+/// Does one of `fail2ban-client -d`'s commands.
+fn set(spec: &mut FilterSpec, key: &str, values: &[Value]) {
+    let texts = values.iter().flat_map(|value| match value {
+        Value::Array(list) => list.iter().collect(),
+        value => vec![value],
+    });
+    let mut texts = texts.filter_map(Value::as_str).map(str::to_owned);
+    match key {
+        "prefregex" => spec.prefix = texts.next(),
+        "addfailregex" => spec.fail.extend(texts),
+        "addignoreregex" => spec.ignore.extend(texts),
+        "datepattern" => spec.dates.extend(
+            texts
+                .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+                .filter(|line| !line.is_empty()),
+        ),
+        "maxlines" => {
+            let lines = values.first().and_then(Value::as_u64).expect("a number");
+            spec.max_lines = usize::try_from(lines).expect("a number");
+        }
+        _ => {}
+    }
+}
+
+/// Every filter that remembers something from line to line, on fail2ban's sample logs: whom each of the
+/// two finds, in order.
+#[test]
+fn the_sample_logs_are_judged_as_fail2ban_judges_them() {
+    let package = package();
+    let samples = package.join("usr/lib/python3/dist-packages/fail2ban/tests/files/logs");
+    let filters = [
+        "sshd",
+        "sshd[mode=aggressive]",
+        "sendmail-auth",
+        "sendmail-reject[mode=aggressive]",
+        "slapd",
+        "mongodb-auth",
+        "ejabberd-auth",
+        "guacamole[logging=catalina]",
+    ];
+    for spec in stock(&package, &filters, "polling") {
+        let filter = spec.name.clone();
+        let sample = filter.split('[').next().expect("a name");
+        let log = samples.join(sample);
+        let theirs: Vec<String> = run(
+            &package,
+            "fail2ban-regex",
+            &[
+                "-c".as_ref(),
+                package.join("etc/fail2ban").as_os_str(),
+                "--no-check-all".as_ref(),
+                "--usedns=raw".as_ref(),
+                "-o".as_ref(),
+                "row".as_ref(),
+                log.as_os_str(),
+                OsStr::new(&filter),
+            ],
+        )
+        .iter()
+        .map(|row| row[0].as_str().expect("an identity").to_owned())
+        .collect();
+
+        let spec = FilterSpec {
+            names: Names::Raw,
+            ..spec
+        };
+        let ours = ours(spec, &fs::read(log).expect("a log"));
+
+        assert_eq!(ours, theirs, "{filter}");
+    }
+}
+
+fn ours(spec: FilterSpec, log: &[u8]) -> Vec<String> {
+    let filter = Filter::compile(spec).expect("fail2ban's patterns are good");
+    let mut memory = Memory::default();
+    let look = Look {
+        is_live: true,
+        ..Look::default()
+    };
+    let mut found = Vec::new();
+    let lines = log.split(|byte| *byte == b'\n');
+    // The others are annotations, which it passes over too.
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+        let record = Record {
+            message: line,
+            line,
+            is_dated: true,
+            ..Record::default()
+        };
+        let trial = filter.trial(&mut memory, &record, &look);
+        let first = trial.hits.into_iter().next();
+        let failed = first.filter(|hit| hit.standing == Standing::Failed);
+        // What is no address is nobody's failure; fail2ban takes it as it stands.
+        found.extend(failed.and_then(|hit| match hit.found {
+            Some(found) => Some(found.who.to_string()),
+            None => hit.id,
+        }));
+    }
+    found
+}
+
+fn journal(filter: &str) -> Filter {
+    let mut specs = stock(&package(), &[filter], "systemd");
+    Filter::compile(specs.remove(0)).expect("fail2ban's patterns are good")
 }
 
 /// What sshd logs on one connection, and what each line is to the filter.
@@ -188,7 +308,7 @@ const SCANS: &[&str] = &[
 
 #[test]
 fn the_stock_sshd_filter_judges_connections_as_in_fail2ban() {
-    let filter = stock("sshd");
+    let filter = journal("sshd");
 
     check(&filter, ALIKE);
     check(
@@ -213,7 +333,7 @@ fn the_stock_sshd_filter_judges_connections_as_in_fail2ban() {
 
 #[test]
 fn the_aggressive_sshd_filter_counts_connections_without_a_login() {
-    let filter = stock("sshd[mode=aggressive]");
+    let filter = journal("sshd[mode=aggressive]");
 
     check(&filter, ALIKE);
     check(

@@ -52,16 +52,8 @@ fn a_line_counts_at_its_date_if_that_can_be() {
             Some(NOW - 30),
         ),
         // Nothing is from the future.
-        (
-            "2026-11-22 09:00:30 failed 192.0.2.1",
-            Some(NOW),
-            Some(NOW),
-        ),
-        (
-            "2026-11-22 19:00:30 failed 192.0.2.1",
-            Some(NOW),
-            Some(NOW),
-        ),
+        ("2026-11-22 09:00:30 failed 192.0.2.1", Some(NOW), Some(NOW)),
+        ("2026-11-22 19:00:30 failed 192.0.2.1", Some(NOW), Some(NOW)),
         // What has just been written is not old, whatever it says.
         (
             "2026-11-22 08:58:30 failed 192.0.2.1",
