@@ -145,6 +145,19 @@ impl Api {
         Ok(bans.iter().take(most).map(BanInfo::from).collect())
     }
 
+    /// The log lines that led to a ban.
+    pub(crate) async fn ban_lines(
+        &self,
+        call: Call<'_>,
+        (jail, address): (&str, &str),
+    ) -> Result<Vec<String>> {
+        let offender: Offender = address.parse()?;
+        self.gate.admit(call, Action::InspectBans, &[]).await?;
+        let jail = self.jail_name(jail).await?;
+        let lines = self.daemon.lines(jail, offender).await?;
+        Ok(lines.into_iter().map(String::from).collect())
+    }
+
     /// All bans as lines of JSON in a sealed memory file.
     pub(crate) async fn dump(&self, call: Call<'_>, jail: &str) -> Result<OwnedFd> {
         self.gate.admit(call, Action::InspectBans, &[]).await?;
@@ -210,7 +223,7 @@ impl Api {
         match self.daemon.command(command).await? {
             Reply::Changed(changed) => Ok(changed),
             Reply::Removed(removed) => Ok(removed > 0),
-            Reply::Done => Ok(true),
+            Reply::Done | Reply::Imported(_) => Ok(true),
         }
     }
 
@@ -218,7 +231,7 @@ impl Api {
         match self.daemon.command(command).await? {
             Reply::Removed(removed) => Ok(removed),
             Reply::Changed(changed) => Ok(u32::from(changed)),
-            Reply::Done => Ok(0),
+            Reply::Done | Reply::Imported(_) => Ok(0),
         }
     }
 }
