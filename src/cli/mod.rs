@@ -5,12 +5,14 @@
 
 mod client;
 mod config_dump;
+pub mod import;
 mod monitor;
 mod render;
 mod span;
 mod verify;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -76,6 +78,15 @@ enum Verb {
     Stop {
         /// The jail
         jail: String,
+    },
+    /// Take over the bans of fail2ban, and how often it banned whom
+    Import {
+        /// fail2ban's database
+        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3")]
+        file: PathBuf,
+        /// Only say what would be taken over
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Follow what happens
     Monitor,
@@ -188,6 +199,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::why(&canonical(&address), &reasons, client::now()),
             }
         }
+        Verb::Import { file, dry_run } => {
+            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
+            match json {
+                true => render::to_json(&outcome),
+                false => outcome.text(),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -244,6 +262,7 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         | Verb::Bans { .. }
         | Verb::Why { .. }
         | Verb::Config(_)
+        | Verb::Import { .. }
         | Verb::Monitor
         | Verb::Verify(_) => {
             return Ok(String::new());

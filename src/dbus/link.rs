@@ -53,10 +53,10 @@ pub struct ManagerView {
     pub state: String,
     /// What is wrong, where degraded: one sentence each.
     pub troubles: Vec<String>,
-    /// Where the configuration that runs is.
-    pub directory: String,
     /// What to know although nothing is wrong: one sentence each.
     pub notices: Vec<String>,
+    /// Where the configuration that runs is.
+    pub directory: String,
     /// The firewall: `nftables`, …
     pub backend: String,
     /// Bans in force.

@@ -7,7 +7,7 @@
 use zbus::proxy;
 use zbus::wire::{OwnedFd, OwnedObjectPath};
 
-use crate::dbus::wire::{BanInfo, JailEntry};
+use crate::dbus::wire::{BanInfo, ImportInfo, ImportSums, JailEntry};
 
 /// The manager, see org.banishd.Banish1(5).
 #[proxy(
@@ -43,6 +43,9 @@ pub trait Manager {
         duration_usec: u64,
         flags: u64,
     ) -> zbus::Result<bool>;
+
+    #[zbus(allow_interactive_auth)]
+    fn import(&self, bans: &[ImportInfo]) -> zbus::Result<ImportSums>;
 
     #[zbus(allow_interactive_auth)]
     fn unban(&self, jail: &str, address: &str) -> zbus::Result<bool>;

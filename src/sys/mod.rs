@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod child;
 pub mod clock;
+pub mod filesystem;
+pub mod inotify;
 pub mod kept;
 pub mod memfd;
 pub mod names;
