@@ -12,6 +12,8 @@ use banishd::engine::view::JailState;
 
 use crate::support::sim::{Sim, jail, jail_settings, offender, settings};
 
+mod asks;
+mod escalation;
 mod laws;
 
 #[test]
