@@ -18,10 +18,16 @@ pub mod config;
 pub mod firewall;
 pub mod host;
 pub mod journal;
+pub mod logfile;
+pub mod reader;
 pub mod store;
 pub mod sys;
 
+pub mod ask;
 pub mod dbus;
+pub mod helper;
 
+pub mod action;
 pub mod cli;
 pub mod daemon;
+pub mod resolve;

@@ -5,25 +5,34 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which of our top modules each may name. `bin` names only the two mains.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+/// Which of our top modules each may name. `bin` names only the mains.
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
-    ("journal", &["journal", "engine", "sys"]),
+    ("reader", &["reader", "engine", "sys"]),
+    ("journal", &["journal", "reader", "engine", "sys"]),
+    ("logfile", &["logfile", "reader", "engine", "sys"]),
     ("firewall", &["firewall", "engine", "sys"]),
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
     ("dbus", &["dbus", "engine", "sys"]),
+    ("helper", &["helper", "sys"]),
+    ("ask", &["ask", "helper", "engine", "sys"]),
+    ("resolve", &["resolve", "helper", "sys"]),
+    ("action", &["action", "helper", "config", "engine", "sys"]),
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "firewall", "store", "host", "dbus", "engine", "sys",
+            "daemon", "config", "journal", "logfile", "reader", "firewall", "store", "host", "ask",
+            "dbus", "engine", "sys",
         ],
     ),
     (
         "cli",
-        &["cli", "dbus", "config", "journal", "engine", "sys"],
+        &[
+            "cli", "dbus", "config", "journal", "reader", "engine", "sys",
+        ],
     ),
     ("bin", &[]),
 ];

@@ -116,7 +116,7 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
     let visit = house.live(async |visitor| {
         let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
 
-        assert_eq!(answers, (Ok(()), Ok(()), Ok(())));
+        assert_eq!(answers, (Ok(vec![]), Ok(vec![]), Ok(vec![])));
     });
     visit.await.unwrap();
 }
@@ -136,6 +136,29 @@ async fn a_bus_that_reads_too_late_is_told_to_read_everything_anew() {
 
         let reset = |news| (news == News::Reset).then_some(());
         visitor.news(reset).await;
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn that_fail2ban_bans_too_is_told_and_is_no_trouble() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for (runs, notices) in [(true, 1), (false, 0)] {
+            house.rival.send_replace(runs);
+            // The bus is told to look.
+            let told = |news| matches!(news, News::State(_)).then_some(());
+            let manager = loop {
+                visitor.news(told).await;
+                let manager = visitor.ask(Request::Manager).await;
+                if manager.notices.len() == notices {
+                    break manager;
+                }
+            };
+            assert_eq!(manager.troubles, Vec::<String>::new());
+            let said = manager.notices.concat();
+            assert!(!runs || said.contains("systemctl disable --now fail2ban"));
+        }
     });
     visit.await.unwrap();
 }

@@ -14,18 +14,28 @@ mod cli;
 mod config;
 /// The whole daemon on scripted edges.
 mod daemon;
+/// Dates in log lines.
+mod dates;
 /// Client and service over a socket pair and a real bus.
 mod dbus;
 /// Every shipped filter against sample records.
 mod filters;
 /// The firewall backends in a network namespace of their own.
 mod firewall;
+/// The two programs over real sockets, and the daemon's side of them.
+mod helpers;
 /// The protected set against a real kernel.
 mod host;
+/// fail2ban's databases to bans on the bus.
+mod import;
 /// The reader against a real journald.
 mod journal;
+/// The reader of files on real files.
+mod logfile;
 /// Units, policies, man pages and the interface agree.
 mod packaging;
+/// The pattern engine, beside Python's.
+mod patterns;
 /// Scenarios and laws of the engine on a simulated clock.
 mod simulation;
 /// The store: commits, crashes, corrupt files.

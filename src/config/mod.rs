@@ -5,7 +5,8 @@
 //! process, starts one, or looks a name up.
 //!
 //! ```text
-//! files ─▶ spans, ini ─▶ layers ─▶ tree ─▶ jail, filter, global ─▶ Settings
+//! files ─▶ spans, ini ─▶ layers ─▶ tree ─▶ resolve ─▶ jail, global ─▶ Settings
+//! └──────────────────── text ────────────────────┘   └──── types ────┘
 //! ```
 
 pub mod diagnostic;
@@ -14,29 +15,45 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod action;
 mod compose;
-#[expect(dead_code, reason = "used by what is about to come")]
+mod definition;
+pub mod dump;
 mod layers;
-#[expect(dead_code, reason = "used by what is about to come")]
+mod tags;
 mod tree;
 
-#[expect(dead_code, reason = "the types side is about to use it")]
+mod arguments;
 mod resolve;
 
-#[expect(dead_code, reason = "used by what is about to come")]
-mod arguments;
+mod reading;
 mod span;
 mod value;
 
-mod filter;
-mod global;
-mod jail;
 mod options;
 
-use crate::config::diagnostic::{Diagnostic, Place};
+mod encoding;
+mod escalation;
+mod ignore;
+mod ports;
+mod rules;
+mod spec;
+
+mod backend;
+mod logs;
+mod source;
+mod units;
+
+mod global;
+mod jail;
+
+use std::collections::BTreeMap;
+
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
-use crate::config::jail::{Outcome, Reader};
-use crate::config::tree::{Given, Scope};
+use crate::config::jail::Outcome;
+use crate::config::resolve::Jails;
+use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
@@ -44,19 +61,68 @@ use crate::engine::settings::{JailName, Settings};
 pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    for name in ["banishd.conf", "jail.conf"] {
-        if layout.read(name).is_none() {
-            problems.push(absent(layout, name));
+    for name in [layout.global, "jail"] {
+        let name = format!("{name}.conf");
+        if layout.read(&name).is_none() {
+            problems.push(absent(layout, &name));
             settings.incomplete = true;
         }
     }
-    let banishd = layers::read(layout, "banishd");
-    problems.extend(banishd.problems);
-    settings.global = global::read(&banishd.tree, &mut problems);
+    let layers = layers::read(layout, layout.global);
+    problems.extend(layers.problems);
+    settings.global = global::read(&layers.tree, &mut problems);
     jails(layout, &mut settings, &mut problems);
+    (settings, folded(problems))
+}
+
+/// The problems by place, each once. A note that is to be said at many places is said at the first.
+fn folded(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems.sort();
     problems.dedup();
-    (settings, problems)
+    let mut notes: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let of = |problem: &Diagnostic| (problem.message.clone(), problem.remedy.clone());
+    problems.retain(|problem| {
+        let count = notes.entry(of(problem)).or_default();
+        *count += 1;
+        problem.level != Level::Note || *count == 1
+    });
+    for note in problems
+        .iter_mut()
+        .filter(|problem| problem.level == Level::Note)
+    {
+        match notes.get(&of(note)) {
+            Some(2) => note.message.push_str(" (and at one more place)"),
+            Some(count @ 3..) => note
+                .message
+                .push_str(&format!(" (and at {} more places)", count - 1)),
+            _ => {}
+        }
+    }
+    problems
+}
+
+/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
+/// read, or must not be believed, could hold another text: then there is none.
+///
+/// # Errors
+/// Why there is no such command, for people.
+pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String, String> {
+    let jails = Jails::read(layout);
+    let layers = &jails.layers;
+    if layers.incomplete {
+        let errors = layers.problems.iter().filter(|p| p.level == Level::Error);
+        return Err(errors.min().map(ToString::to_string).unwrap_or_default());
+    }
+    let broken = &layers.tree.broken;
+    if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
+        return Err(reason.clone());
+    }
+    match jails.option(jail, option) {
+        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
+        Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
+        Some(Err(problem)) => Err(problem.to_string()),
+        Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),
+    }
 }
 
 /// Whether `text` can be read as a configuration file, and the values in it: for fuzzing.
@@ -75,6 +141,7 @@ pub fn parse_only(text: &str) -> usize {
             tree: &tree,
             section,
             given: &given,
+            fuel: &Fuel::default(),
         };
         count += scope
             .keys()
@@ -86,19 +153,17 @@ pub fn parse_only(text: &str) -> usize {
 }
 
 fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic>) {
-    let mut layers = layers::read(layout, "jail");
-    layers
-        .tree
-        .preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
-    layers
-        .tree
-        .preset("fail2ban_confpath", &layout.admin.display().to_string());
-    problems.extend(layers.problems);
-    settings.incomplete |= layers.incomplete;
+    let mut jails = Jails::read(layout);
+    problems.append(&mut jails.layers.problems);
+    settings.incomplete |= jails.layers.incomplete;
     let services = layout.services();
-    let given = Given::new();
-    for (section, place) in jail::sections(&layers.tree) {
-        let Some(name) = JailName::new(section) else {
+    let referenced = jails.layers.tree.referenced();
+    let sections = jails
+        .sections()
+        .map(|(section, place)| (section.to_owned(), place.clone()));
+    let sections: Vec<(String, Place)> = sections.collect();
+    for (section, place) in sections {
+        let Some(name) = JailName::new(&section) else {
             problems.push(Diagnostic::error(
                 &place,
                 "this is no name for a jail",
@@ -106,25 +171,15 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
             ));
             continue;
         };
-        let mut reader = Reader {
-            layout,
-            services: &services,
-            scope: Scope {
-                tree: &layers.tree,
-                section,
-                given: &given,
-            },
-            place,
-            problems: Vec::new(),
-            incomplete: false,
-        };
-        match reader.read() {
-            Outcome::Disabled => {}
+        let read = jail::read(&mut jails, &section, &services);
+        problems.extend(read.problems);
+        settings.incomplete |= read.incomplete;
+        match read.outcome {
+            Outcome::Disabled => continue,
             Outcome::Ready(jail) => drop(settings.jails.insert(name, *jail)),
             Outcome::Failed(reason) => drop(settings.failed.insert(name, reason)),
         }
-        settings.incomplete |= reader.incomplete;
-        problems.extend(reader.problems);
+        problems.extend(options::slips(&jails.layers.tree, &section, &referenced));
     }
 }
 

@@ -5,6 +5,7 @@ use tracing::warn;
 
 use crate::daemon::clock;
 use crate::daemon::logging::chain;
+use crate::daemon::readers::Readers;
 use crate::daemon::run::Daemon;
 use crate::dbus::link::{ManagerView, Request};
 use crate::engine::address::Offender;
@@ -12,12 +13,12 @@ use crate::engine::command::RequestId;
 use crate::engine::ledger::ban::Ban;
 use crate::engine::record::LogName;
 use crate::engine::settings::JailName;
+use crate::engine::view::JailView;
 use crate::firewall::FirewallBackend;
-use crate::journal::reader::Reader;
 
 impl Daemon {
     /// Does what is asked. Whoever asked may have left; then the answer goes nowhere.
-    pub(super) async fn answer(&mut self, reader: &Reader, request: Request) {
+    pub(super) async fn answer(&mut self, readers: &mut Readers, request: Request) {
         match request {
             Request::Command(command, reply) => {
                 self.last_request += 1;
@@ -25,13 +26,13 @@ impl Daemon {
                 self.asked.insert(id, reply);
                 self.engine.handle_command(clock::now(), id, command);
             }
-            Request::Reload(reply) => self.begin_reload(reader, Some(reply)),
-            Request::Jails(reply) => drop(reply.send(self.engine.jails().collect())),
+            Request::Reload(reply) => self.begin_reload(readers, Some(reply)),
+            Request::Jails(reply) => drop(reply.send(self.jails())),
             Request::Jail(name, reply) => {
                 let shown = self
                     .engine
                     .jail(&name)
-                    .map(|(view, jail)| (view, jail.settings.clone()));
+                    .map(|(view, jail)| (self.with_trouble(view), jail.settings.clone()));
                 let _ = reply.send(shown);
             }
             Request::Bans {
@@ -66,6 +67,21 @@ impl Daemon {
         }
     }
 
+    fn jails(&self) -> Vec<JailView> {
+        let views = self.engine.jails();
+        views.map(|view| self.with_trouble(view)).collect()
+    }
+
+    /// The engine knows nothing of logs.
+    fn with_trouble(&self, view: JailView) -> JailView {
+        let mut troubles = self.log_troubles.values();
+        let found = troubles.find(|trouble| trouble.jails.contains(&view.name));
+        JailView {
+            trouble: found.map(|trouble| trouble.text.clone()),
+            ..view
+        }
+    }
+
     fn bans(
         &self,
         jail: Option<&JailName>,
@@ -97,6 +113,8 @@ impl Daemon {
         ManagerView {
             state: self.state().to_owned(),
             troubles: self.troubles(),
+            notices: self.notices(),
+            directory: self.edges.layout.admin.display().to_string(),
             backend: self.edges.firewall.name().to_owned(),
             bans: u32::try_from(count).unwrap_or(u32::MAX),
             bans_total: self.engine.jails().map(|jail| jail.bans_total).sum(),

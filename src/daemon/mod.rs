@@ -8,11 +8,13 @@ pub mod args;
 pub mod clock;
 pub mod logging;
 pub mod notify;
+pub mod readers;
 mod reload;
 pub mod report;
 pub mod run;
 pub mod signals;
 pub mod start;
+mod troubles;
 
 use std::process::ExitCode;
 

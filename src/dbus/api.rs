@@ -14,11 +14,11 @@ use std::task::Poll;
 use crate::dbus::ask::Loop;
 use crate::dbus::error::{Error, Kind, Result};
 use crate::dbus::polkit::{Action, Call, Gate};
-use crate::dbus::wire::{self, BanInfo, BanLine};
+use crate::dbus::wire::{self, BanInfo, BanLine, ImportInfo, ImportSums};
 use crate::engine::address::Offender;
-use crate::engine::command::{Command, Reply};
-use crate::engine::filter::{Filter, Look, Memory};
-use crate::engine::record::{MESSAGE_MAX, Record};
+use crate::engine::command::{Command, Import, Reply};
+use crate::engine::filter::{Look, Memory};
+use crate::engine::record::Record;
 use crate::engine::settings::{JailName, JailSettings};
 use crate::sys::memfd::Memfd;
 
@@ -65,6 +65,27 @@ impl Api {
         self.change(command).await
     }
 
+    /// Takes over bans of another program.
+    pub(crate) async fn import(&self, call: Call<'_>, bans: Vec<ImportInfo>) -> Result<ImportSums> {
+        let count = bans.len();
+        if u32::try_from(count).map_or(true, |count| count > wire::PAGE_MAX) {
+            let text = format!(
+                "{count} bans are too many for one call; pass {}",
+                wire::PAGE_MAX
+            );
+            return Err(Error::new(Kind::InvalidArgs, text));
+        }
+        let bans: Result<Vec<Import>> = bans.into_iter().map(Import::try_from).collect();
+        let command = Command::Import(bans?);
+        let address = format!("{count} addresses");
+        let details = [("jail", "*"), ("address", address.as_str())];
+        self.gate.admit(call, Action::BanHosts, &details).await?;
+        match self.daemon.command(command).await? {
+            Reply::Imported(imported) => Ok(imported.into()),
+            Reply::Changed(_) | Reply::Removed(_) | Reply::Done => Ok(ImportSums::default()),
+        }
+    }
+
     /// Lifts one ban.
     pub(crate) async fn unban(&self, call: Call<'_>, jail: &str, address: &str) -> Result<bool> {
         let offender: Offender = address.parse()?;
@@ -107,7 +128,7 @@ impl Api {
     }
 
     /// Reads the configuration again.
-    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<()> {
+    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<Vec<String>> {
         self.gate.admit(call, Action::Reload, &[]).await?;
         self.daemon.reload().await
     }
@@ -201,7 +222,7 @@ impl Api {
         // guarded, because it makes the daemon work for whoever asks
         self.gate.admit(call, Action::InspectBans, &[]).await?;
         let settings = self.settings(jail).await?;
-        Ok(test(&settings.filter, message))
+        Ok(test(&settings, message))
     }
 
     async fn settings(&self, jail: &str) -> Result<JailSettings> {
@@ -236,16 +257,22 @@ impl Api {
     }
 }
 
-fn test(filter: &Filter, message: &str) -> (bool, String, String) {
-    let bytes = message.as_bytes();
+/// The message stands for an entry's text or for a whole line, whichever the jail's filter wants.
+fn test(jail: &JailSettings, message: &str) -> (bool, String, String) {
     let record = Record {
-        message: bytes.get(..MESSAGE_MAX).unwrap_or(bytes),
+        message: message.as_bytes(),
+        line: message.as_bytes(),
+        is_dated: !jail.files.is_empty(),
         ..Record::default()
     };
-    match filter.find(&mut Memory::default(), &record, &Look::default()) {
+    let look = Look {
+        is_live: true,
+        ..Look::default()
+    };
+    match jail.filter.find(&mut Memory::default(), &record, &look) {
         None => (false, String::new(), String::new()),
         Some(found) => {
-            let rule = filter.spec().fail.get(found.rule).cloned();
+            let rule = jail.filter.spec().fail.get(found.rule).cloned();
             (true, found.who.to_string(), rule.unwrap_or_default())
         }
     }

@@ -178,10 +178,10 @@ impl Jail {
         Ok(self.view().await?.state.as_str().to_owned())
     }
 
-    /// Why the state is failed; empty otherwise.
+    /// Why the state is failed, or what an active jail cannot read; empty if all is well.
     #[zbus(property)]
     async fn problem(&self) -> Result<String> {
-        Ok(problem(&self.view().await?.state))
+        Ok(problem(&self.view().await?))
     }
 
     /// The systemd units whose messages the jail reads.
@@ -292,11 +292,12 @@ pub(crate) fn longest(settings: &JailSettings) -> u64 {
     wire::duration_usec(Some(grown.unwrap_or(base)))
 }
 
-/// Why a jail failed, or nothing.
-pub(crate) fn problem(state: &JailState) -> String {
-    match state {
+/// Why a jail failed, or what it cannot read, or nothing.
+pub(crate) fn problem(view: &JailView) -> String {
+    match &view.state {
         JailState::Failed(why) => why.clone(),
-        JailState::Active | JailState::Inactive => String::new(),
+        JailState::Active => view.trouble.clone().unwrap_or_default(),
+        JailState::Inactive => String::new(),
     }
 }
 

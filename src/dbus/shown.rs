@@ -24,6 +24,7 @@ pub fn manager(view: &ManagerView, jails: usize) -> Values {
     collect([
         ("State", view.state.clone().into()),
         ("Troubles", view.troubles.clone().into()),
+        ("Notices", view.notices.clone().into()),
         ("Backend", view.backend.clone().into()),
         ("NJails", u32::try_from(jails).unwrap_or(u32::MAX).into()),
         ("NBans", view.bans.into()),
@@ -39,7 +40,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
     collect([
         ("Description", description.into()),
         ("State", view.state.as_str().to_owned().into()),
-        ("Problem", jail::problem(&view.state).into()),
+        ("Problem", jail::problem(view).into()),
         ("Units", text(|s| jail::units(&s.matches)).into()),
         ("Matches", text(|s| jail::matches(&s.matches)).into()),
         ("Ports", text(|s| jail::ports(&s.rules)).into()),

@@ -93,6 +93,14 @@ impl Engine {
         self.expire(self.horizon());
     }
 
+    /// A log is no more: its position is forgotten.
+    pub fn handle_log_gone(&mut self, now: Now, log: &LogName) {
+        self.observe(now);
+        if self.positions.remove(log).is_some() {
+            self.outbox.mark_position(now, log);
+        }
+    }
+
     /// These logs are read from here on, and no others: where reading of the others ended is forgotten.
     /// To be told at the start and after a reload.
     pub fn handle_logs(&mut self, now: Now, logs: &[LogName]) {
@@ -176,6 +184,12 @@ impl Engine {
         self.positions.get(log)
     }
 
+    /// How far every log is accounted for.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<LogName, Position> {
+        &self.positions
+    }
+
     /// What does not work at the moment, a sentence each; empty if all is well.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -193,6 +207,7 @@ impl Engine {
             spared_total: jail.spared_total,
             unresolved_total: jail.unresolved_total,
             last_ban: jail.last_ban,
+            trouble: None,
         }
     }
 

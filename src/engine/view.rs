@@ -24,6 +24,8 @@ pub struct JailView {
     pub unresolved_total: u64,
     /// When its latest ban began, on both clocks; `None` if none since start.
     pub last_ban: Option<(Timestamp, Boottime)>,
+    /// What keeps it from reading its logs although it is active; the daemon fills it in.
+    pub trouble: Option<String>,
 }
 
 /// Whether a jail counts failures.
