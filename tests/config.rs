@@ -23,6 +23,7 @@ fn load_over_shipped(admin: &Path) -> (Settings, Vec<Diagnostic>) {
         admin: admin.to_owned(),
         vendor: root().join("config"),
         services: root().join("tests/data/none"),
+        ..Layout::default()
     })
 }
 
@@ -151,6 +152,7 @@ fn without_the_package_there_is_nothing_but_a_clear_word() {
         admin: empty.path().join("etc"),
         vendor: empty.path().join("usr"),
         services: empty.path().join("services"),
+        ..Layout::default()
     };
 
     let (settings, problems) = load(&layout);

@@ -145,6 +145,7 @@ fn shipped() -> Settings {
         admin: root.join("tests/data/none"),
         vendor: root.join("config"),
         services: root.join("tests/data/none"),
+        ..Layout::default()
     });
     assert_eq!(problems, []);
     settings

@@ -21,6 +21,8 @@ pub struct Layout {
     pub vendor: PathBuf,
     /// Names of ports.
     pub services: PathBuf,
+    /// The name of the file that holds for all jails, without `.conf`.
+    pub global: &'static str,
 }
 
 impl Default for Layout {
@@ -29,6 +31,7 @@ impl Default for Layout {
             admin: PathBuf::from("/etc/banishd"),
             vendor: PathBuf::from("/usr/lib/banishd"),
             services: PathBuf::from("/etc/services"),
+            global: "banishd",
         }
     }
 }
@@ -37,6 +40,17 @@ impl Default for Layout {
 pub(crate) const FILE_MAX: u64 = 1024 * 1024;
 
 impl Layout {
+    /// A tree of fail2ban's: one directory, usually `/etc/fail2ban`, with nothing below it.
+    #[must_use]
+    pub fn fail2ban(directory: PathBuf) -> Self {
+        Self {
+            vendor: directory.clone(),
+            admin: directory,
+            global: "fail2ban",
+            ..Self::default()
+        }
+    }
+
     /// The file of this name; `None` if there is none in either directory.
     pub(crate) fn read(&self, name: &str) -> Option<Result<Arc<Source>, Diagnostic>> {
         [&self.admin, &self.vendor]

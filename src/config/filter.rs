@@ -46,16 +46,12 @@ impl FilterFile {
         place: &Place,
         given: &Given,
     ) -> Result<Self, Diagnostic> {
-        let call = match value.text.trim() {
-            "" => Call::default(),
-            text => arguments::parse(text).map_err(|rest| {
-                Diagnostic::error(
-                    place,
-                    format!("'{}' makes no sense there", rest.trim()),
-                    "write filter = name or filter = name[option=value, option=\"value\"]",
-                )
-            })?,
-        };
+        let call = arguments::parse(value)?.into_iter().next();
+        let call = call.unwrap_or_else(|| Call {
+            name: String::new(),
+            place: place.clone(),
+            arguments: BTreeMap::new(),
+        });
         let mut layers = Layers::default();
         if !call.name.is_empty() {
             layers = layers::read(layout, &format!("filter.d/{}", call.name));
@@ -293,7 +289,7 @@ impl FilterFile {
     fn tag(&self, name: &str) -> Option<Result<String, Diagnostic>> {
         let key = name.to_lowercase();
         if let Some(text) = self.arguments.get(&key) {
-            return Some(Ok(text.clone()));
+            return Some(Ok(text.text.clone()));
         }
         let value = match name.rsplit_once('/') {
             Some((section, option)) if !section.is_empty() => Scope {

@@ -54,7 +54,7 @@ impl Reader<'_> {
         let parsed = match self.scope.value(key) {
             None => return,
             Some(Err(problem)) => Err(problem),
-            Some(Ok(Value { text, entry })) => parse(text.trim()).map_err(|reason| {
+            Some(Ok(Value { text, entry, .. })) => parse(text.trim()).map_err(|reason| {
                 Diagnostic::error(entry.value_place(), reason, "its default holds: correct it")
             }),
         };

@@ -14,9 +14,16 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod compose;
+#[expect(dead_code, reason = "used by what is about to come")]
 mod layers;
+#[expect(dead_code, reason = "used by what is about to come")]
 mod tree;
 
+#[expect(dead_code, reason = "the types side is about to use it")]
+mod resolve;
+
+#[expect(dead_code, reason = "used by what is about to come")]
 mod arguments;
 mod span;
 mod value;
@@ -60,7 +67,7 @@ pub fn parse_only(text: &str) -> usize {
         text: text.to_owned(),
     });
     let mut tree = tree::Tree::default();
-    tree.add(ini::parse(&source));
+    tree.add(&ini::parse(&source));
     let given = Given::new();
     let mut count = 0;
     for (section, _) in tree.sections() {
@@ -79,20 +86,17 @@ pub fn parse_only(text: &str) -> usize {
 }
 
 fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic>) {
-    let layers = layers::read(layout, "jail");
+    let mut layers = layers::read(layout, "jail");
+    layers
+        .tree
+        .preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
+    layers
+        .tree
+        .preset("fail2ban_confpath", &layout.admin.display().to_string());
     problems.extend(layers.problems);
     settings.incomplete |= layers.incomplete;
     let services = layout.services();
-    let given = Given::from([
-        (
-            "fail2ban_version".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
-        (
-            "fail2ban_confpath".to_owned(),
-            layout.admin.display().to_string(),
-        ),
-    ]);
+    let given = Given::new();
     for (section, place) in jail::sections(&layers.tree) {
         let Some(name) = JailName::new(section) else {
             problems.push(Diagnostic::error(

@@ -83,7 +83,7 @@ impl House {
         let layout = Layout {
             admin: self.directory.path().to_owned(),
             vendor: PathBuf::from("/nonexistent"),
-            services: PathBuf::from("/nonexistent"),
+            ..Layout::default()
         };
         let (settings, problems) = load(&layout);
         assert!(problems.is_empty(), "{problems:?}");
