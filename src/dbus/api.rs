@@ -210,7 +210,7 @@ impl Api {
         match self.daemon.command(command).await? {
             Reply::Changed(changed) => Ok(changed),
             Reply::Removed(removed) => Ok(removed > 0),
-            Reply::Done => Ok(true),
+            Reply::Done | Reply::Imported(_) => Ok(true),
         }
     }
 
@@ -218,7 +218,7 @@ impl Api {
         match self.daemon.command(command).await? {
             Reply::Removed(removed) => Ok(removed),
             Reply::Changed(changed) => Ok(u32::from(changed)),
-            Reply::Done => Ok(0),
+            Reply::Done | Reply::Imported(_) => Ok(0),
         }
     }
 }

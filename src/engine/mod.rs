@@ -59,7 +59,7 @@ pub struct Engine {
     protected: Protected,
     /// How far each log is accounted for.
     positions: BTreeMap<LogName, Position>,
-    /// Whether the log was read to its end once: before that, records are from the past.
+    /// Whether every log was read to its end once: before that, records are from the past.
     caught_up: bool,
     now: Now,
     outbox: Outbox,
@@ -88,7 +88,19 @@ impl Engine {
         self.expire(self.horizon());
     }
 
-    /// The log was read to its end: from here on, records are the present.
+    /// These logs are read from here on, and no others: where reading of the others ended is forgotten.
+    /// To be told at the start and after a reload.
+    pub fn handle_logs(&mut self, now: Now, logs: &[LogName]) {
+        self.observe(now);
+        let gone = |log: &&LogName| !logs.contains(log);
+        let gone: Vec<LogName> = self.positions.keys().filter(gone).cloned().collect();
+        for log in gone {
+            self.positions.remove(&log);
+            self.outbox.mark_position(now, &log);
+        }
+    }
+
+    /// Every log was read to its end: from here on, records are the present.
     pub fn handle_caught_up(&mut self, now: Now) {
         self.observe(now);
         self.caught_up = true;
@@ -294,16 +306,20 @@ impl Engine {
         }
         let memory = self.global.purge_age;
         let earlier = self.ledger.record(key, ban.since, memory);
-        for key in self.ledger.purge(
-            ban.since.minus(memory),
-            self.global.max_bans.saturating_mul(2),
-        ) {
-            self.outbox.mark_history(self.now, key);
-        }
+        self.purge(ban.since);
         self.outbox.mark_jail(self.now, &key.0);
         self.outbox.mark_history(self.now, key.clone());
         self.enforce(key, Ban { earlier, ..ban });
         true
+    }
+
+    /// Forgets the histories that do not count any more at `time`, and those that are too many.
+    fn purge(&mut self, time: Timestamp) {
+        let oldest = time.minus(self.global.purge_age);
+        let limit = self.global.max_bans.saturating_mul(2);
+        for key in self.ledger.purge(oldest, limit) {
+            self.outbox.mark_history(self.now, key);
+        }
     }
 
     /// Puts `ban` in the ledger and has it persisted, blocked and announced.

@@ -230,11 +230,15 @@ impl Engine {
 
     /// A promise is kept only if the firewall kept it.
     fn truthful(&self, answer: Result<Reply, Refusal>) -> Result<Reply, Refusal> {
-        match (answer, self.outbox.firewall_trouble()) {
-            (Ok(Reply::Changed(true) | Reply::Removed(1..)), Some(why)) => {
-                Err(Refusal::Firewall(why.clone()))
-            }
-            (answer, _) => answer,
+        let acted = match &answer {
+            Ok(Reply::Changed(changed)) => *changed,
+            Ok(Reply::Removed(removed)) => *removed > 0,
+            Ok(Reply::Imported(sum)) => sum.banned > 0,
+            Ok(Reply::Done) | Err(_) => false,
+        };
+        match self.outbox.firewall_trouble() {
+            Some(why) if acted => Err(Refusal::Firewall(why.clone())),
+            _ => answer,
         }
     }
 }

@@ -264,8 +264,6 @@ impl File {
             Shape::Foreign => Found::Foreign,
             Shape::Later(version) => Found::Later(version),
             Shape::Version(version) => {
-                tune(&connection).map_err(error)?;
-                schema::migrate(&mut connection, version).map_err(error)?;
                 // Tables of our name but another make are damage too.
                 let misfit = |source: rusqlite::Error| match source {
                     _ if is_misfit(&source) => StoreError::Corrupt {
@@ -274,6 +272,8 @@ impl File {
                     },
                     _ => error(source),
                 };
+                tune(&connection).map_err(error)?;
+                schema::migrate(&mut connection, version).map_err(misfit)?;
                 for statement in schema::STATEMENTS {
                     connection.prepare_cached(statement).map_err(misfit)?;
                 }

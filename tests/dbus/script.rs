@@ -10,7 +10,7 @@ use banishd::dbus::link::{LoopEnd, ManagerView, News, Request};
 use banishd::dbus::log_control::{Log, UnknownLevel};
 use banishd::dbus::service::{Bus, Options};
 use banishd::engine::address::Offender;
-use banishd::engine::command::{Command, Refusal, Reply};
+use banishd::engine::command::{Command, Imported, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::ledger::ban::{Ban, Origin};
@@ -185,6 +185,13 @@ impl State {
                 self.jails.insert(jail.clone(), JailState::Inactive);
                 drop(news.try_send(News::Events(vec![Event::JailChanged(jail)])));
                 Ok(Reply::Done)
+            }
+            Command::Import(bans) => {
+                let banned = u32::try_from(bans.len()).unwrap_or(u32::MAX);
+                Ok(Reply::Imported(Imported {
+                    banned,
+                    ..Imported::default()
+                }))
             }
         }
     }

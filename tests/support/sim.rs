@@ -292,6 +292,14 @@ impl Sim {
 
     /// The daemon starts again from the disk and reads the log on.
     pub(crate) fn restart(&mut self) {
+        let read = self.reboot();
+        self.deliver(read);
+        self.engine.handle_caught_up(self.now);
+        self.drain();
+    }
+
+    /// The daemon starts again from the disk and has not read anything yet; returns from where.
+    pub(crate) fn reboot(&mut self) -> usize {
         self.crashed = false;
         self.crash = None;
         let remembered = self.disk.read();
@@ -302,9 +310,7 @@ impl Sim {
         let (settings, protected) = (self.settings.clone(), self.protected.clone());
         self.engine = Engine::new(self.now, settings, protected, remembered);
         self.drain();
-        self.deliver(read);
-        self.engine.handle_caught_up(self.now);
-        self.drain();
+        read
     }
 
     /// Hands over the log from this place on.

@@ -6,15 +6,17 @@
 
 pub mod failure;
 pub mod pattern;
+pub mod rule;
 pub mod steering;
-
-mod rule;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::engine::address::Offender;
 use crate::engine::filter::failure::Who;
-use crate::engine::filter::rule::Rule;
+use crate::engine::filter::pattern::{Dialect, PatternError};
+use crate::engine::filter::rule::rules::Rules;
+use crate::engine::filter::rule::{ADDRESS_GROUPS, Groups, Rule, Search};
 use crate::engine::record::{MESSAGE_MAX, Record};
 use crate::engine::time::{Span, Timestamp};
 
@@ -164,6 +166,8 @@ pub struct FilterError {
     pub part: Part,
     /// Which pattern of it, from 0.
     pub index: usize,
+    /// Where in its text, in bytes from its beginning.
+    pub at: usize,
     /// What is wrong with it and what to do.
     pub reason: String,
 }
@@ -187,41 +191,29 @@ impl Filter {
     /// # Errors
     /// All patterns that cannot be used, not only the first.
     pub fn compile(spec: FilterSpec) -> Result<Self, Vec<FilterError>> {
+        let dialect = Dialect::default();
         let mut errors = Vec::new();
-        let fail = spec.fail.iter().map(|text| Rule::failure(text));
-        let ignore = spec.ignore.iter().map(|text| Rule::ignore(text));
-        let mut rules: Vec<Rule> = Vec::with_capacity(spec.fail.len() + spec.ignore.len());
-        for (index, rule) in fail.chain(ignore).enumerate() {
-            match rule {
-                Ok(rule) => rules.push(rule),
-                Err(reason) => errors.push(match index.checked_sub(spec.fail.len()) {
-                    None => FilterError {
-                        part: Part::Fail,
+        let mut compile = |part: Part, texts: &[String]| {
+            let mut rules = Vec::with_capacity(texts.len());
+            for (index, text) in texts.iter().enumerate() {
+                match Rule::compile(text, dialect).and_then(|rule| located(part, rule)) {
+                    Ok(rule) => rules.push(rule),
+                    Err(PatternError { at, what }) => errors.push(FilterError {
+                        part,
                         index,
-                        reason,
-                    },
-                    Some(index) => FilterError {
-                        part: Part::Ignore,
-                        index,
-                        reason,
-                    },
-                }),
+                        at,
+                        reason: what,
+                    }),
+                }
             }
-        }
+            Rules::new(rules)
+        };
+        let fail = compile(Part::Fail, &spec.fail);
+        let ignore = compile(Part::Ignore, &spec.ignore);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let ignore = rules.split_off(spec.fail.len());
-        let mut beginnings = [false; 256];
-        for rule in &rules {
-            rule.mark_beginnings(&mut beginnings);
-        }
-        Ok(Self(Arc::new(Compiled {
-            fail: rules,
-            ignore,
-            beginnings,
-            spec,
-        })))
+        Ok(Self(Arc::new(Compiled { fail, ignore, spec })))
     }
 
     /// The failure that `record` tells of, if any. One newline at the end of the message does not
@@ -231,25 +223,22 @@ impl Filter {
         let Self(filter) = self;
         let message = record.message.get(..MESSAGE_MAX).unwrap_or(record.message);
         let message = message.strip_suffix(b"\n").unwrap_or(message);
-        // Without a first byte only a pattern that marked them all can match.
-        let first = usize::from(message.first().copied().unwrap_or(b'\n'));
-        if !*filter.beginnings.get(first)? {
-            return None;
-        }
-        let (rule, hit) = filter
+        let mut groups = Groups::default();
+        let (index, rule) = filter
             .fail
-            .iter()
-            .enumerate()
-            .find_map(|(index, rule)| rule.find(message).map(|hit| (index, hit)))?;
-        let offender = hit.offender?;
-        if filter.ignore.iter().any(|rule| rule.matches(message)) {
+            .candidates(message)
+            .find(|(_, rule)| rule.search(message, &mut groups) == Search::Yes)?;
+        let offender = offender(rule, &groups, message)?;
+        let matches = |(_, rule): (usize, &Rule)| rule.is_match(message) == Search::Yes;
+        if filter.ignore.candidates(message).any(matches) {
             return None;
         }
+        let advance = rule.group("advance");
         Some(Found {
             who: Who::Address(offender),
             time: record.time,
-            advance: hit.advance,
-            rule,
+            advance: advance.is_some_and(|group| groups.span(group).is_some()),
+            rule: index,
             lines: Vec::new(),
         })
     }
@@ -267,12 +256,36 @@ impl PartialEq for Filter {
     }
 }
 
+/// A line of `failregex` must say where the address is.
+fn located(part: Part, rule: Rule) -> Result<Rule, PatternError> {
+    let has_address = ADDRESS_GROUPS.iter().any(|name| rule.group(name).is_some());
+    if part == Part::Fail && !has_address {
+        return Err(PatternError {
+            at: 0,
+            what: "the pattern does not say where the address is: put <ADDR> there".to_owned(),
+        });
+    }
+    Ok(rule)
+}
+
+/// The address that a match tells of; `None` if the captured text is none (`999.1.2.3`).
+fn offender(rule: &Rule, groups: &Groups, text: &[u8]) -> Option<Offender> {
+    let captured = |name: &str| groups.text(rule.group(name)?, text);
+    let address = ADDRESS_GROUPS.iter().find_map(|name| captured(name))?;
+    let address = std::str::from_utf8(address).ok()?;
+    match captured("cidr") {
+        None => address.parse().ok(),
+        Some(length) => {
+            let length = std::str::from_utf8(length).ok()?;
+            format!("{address}/{length}").parse().ok()
+        }
+    }
+}
+
 /// Everything a filter needs to look at a record.
 #[derive(Debug)]
 struct Compiled {
-    fail: Vec<Rule>,
-    ignore: Vec<Rule>,
-    /// The first bytes with which a message can match one of `fail`.
-    beginnings: [bool; 256],
+    fail: Rules,
+    ignore: Rules,
     spec: FilterSpec,
 }

@@ -7,6 +7,35 @@
 
 use std::fmt::Write;
 
+/// What a pattern's text means depends on where it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// Which texts it is for.
+    pub lines: Lines,
+    /// Whether `<HOST>` stands for host names too (`usedns` is not `no`).
+    pub has_names: bool,
+}
+
+/// Which texts a pattern is for. Every one of them ends in a newline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lines {
+    /// One line, so no other newline is in it.
+    #[default]
+    One,
+    /// Several lines (`maxlines` above 1): `^` and `$` mean each of them.
+    Many,
+}
+
+/// Why a pattern cannot be used, for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct PatternError {
+    /// Where in the pattern's text, in bytes from its beginning.
+    pub at: usize,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
 /// Four numbers, an IPv4-mapped prefix before them left out. Ranges are checked when it is parsed.
 macro_rules! ip4 {
     () => {
