@@ -14,9 +14,13 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod action;
 mod compose;
+mod definition;
+pub mod dump;
 #[expect(dead_code, reason = "used by what is about to come")]
 mod layers;
+mod tags;
 #[expect(dead_code, reason = "used by what is about to come")]
 mod tree;
 
@@ -36,7 +40,7 @@ mod options;
 use crate::config::diagnostic::{Diagnostic, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
-use crate::config::tree::{Given, Scope};
+use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
@@ -75,6 +79,7 @@ pub fn parse_only(text: &str) -> usize {
             tree: &tree,
             section,
             given: &given,
+            fuel: &Fuel::default(),
         };
         count += scope
             .keys()
@@ -113,6 +118,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
                 tree: &layers.tree,
                 section,
                 given: &given,
+                fuel: &Fuel::default(),
             },
             place,
             problems: Vec::new(),
