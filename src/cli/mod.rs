@@ -4,6 +4,8 @@
 //! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
 
 mod client;
+mod conformance;
+mod lines;
 mod monitor;
 mod render;
 mod span;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
+use crate::cli::conformance::Conformance;
 use crate::cli::render::Style;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
@@ -70,6 +73,11 @@ enum Verb {
     },
     /// Follow what happens
     Monitor,
+    /// Try filters, without the daemon
+    Filter {
+        #[command(subcommand)]
+        verb: FilterVerb,
+    },
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -77,6 +85,12 @@ enum Verb {
         /// The message
         message: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum FilterVerb {
+    /// Put filters to annotated log lines
+    Conformance(Conformance),
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +107,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Filter { verb } = &arguments.verb {
+        return offline(verb, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -108,6 +125,23 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The verbs that need neither bus nor daemon.
+fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    let mut print = |text: &str| stdout.write_all(text.as_bytes());
+    let result = match verb {
+        FilterVerb::Conformance(conformance) => conformance.run(json, &mut print),
+    };
+    match result.and_then(|code| stdout.flush().map(|()| code)) {
+        Ok(code) => code,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", ClientError::Output(error));
+            ExitCode::FAILURE
         }
     }
 }
@@ -191,7 +225,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor => return Ok(String::new()),
+        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor | Verb::Filter { .. } => {
+            return Ok(String::new());
+        }
     };
     Ok(if json { format!("{value}\n") } else { text })
 }

@@ -15,6 +15,7 @@ mod ini;
 mod spans;
 
 mod action;
+pub mod alone;
 mod compose;
 mod definition;
 pub mod dump;
@@ -25,7 +26,7 @@ mod tags;
 mod tree;
 
 #[expect(dead_code, reason = "the types side is about to use it")]
-mod resolve;
+pub mod resolve;
 
 #[expect(dead_code, reason = "used by what is about to come")]
 mod arguments;

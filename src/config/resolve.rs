@@ -18,7 +18,7 @@ use crate::config::tree::{DEFAULT, Fuel, Given, Scope, Table, Value};
 
 /// Which kind of log a filter is for; fail2ban's `logtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogType {
+pub enum LogType {
     /// Lines of files.
     File,
     /// Entries of the journal.

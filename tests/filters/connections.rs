@@ -166,7 +166,10 @@ fn a_trial_tells_what_a_connection_has_gathered() {
     assert_eq!((spared.standing, spared.found), (Standing::Spared, None));
     assert_eq!(spared.id.as_deref(), Some("192.0.2.1"));
     assert_eq!((failed.standing, failed.lines), (Standing::Failed, 2));
-    assert_eq!(failed.found.expect("a failure").who.to_string(), "192.0.2.1");
+    assert_eq!(
+        failed.found.expect("a failure").who.to_string(),
+        "192.0.2.1"
+    );
     let fields: Vec<(&str, &str)> = failed
         .fields
         .iter()

@@ -60,7 +60,8 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
         Just("\n".to_owned()),
         "[ -~é]{0,5}",
     ];
-    let worded = proptest::collection::vec(word, 0..6).prop_map(|words| words.concat().into_bytes());
+    let worded =
+        proptest::collection::vec(word, 0..6).prop_map(|words| words.concat().into_bytes());
     let wild = proptest::collection::vec(any::<u8>(), 0..40);
     proptest::collection::vec(prop_oneof![9 => worded, 1 => wild], 0..30)
 }

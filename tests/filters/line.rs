@@ -192,7 +192,13 @@ fn ignoreregex_is_asked_when_fail2ban_asks_it() {
         ..FilterSpec::default()
     };
     let few = compile(spec(&["^bad <ADDR>"]));
-    let many = compile(spec(&["^bad <ADDR>", "^b <ADDR>", "^c <ADDR>", "^d <ADDR>", "^e <ADDR>"]));
+    let many = compile(spec(&[
+        "^bad <ADDR>",
+        "^b <ADDR>",
+        "^c <ADDR>",
+        "^d <ADDR>",
+        "^e <ADDR>",
+    ]));
 
     for (line, by_few, by_many) in [
         ("svc: bad 192.0.2.1", true, true),
@@ -248,7 +254,10 @@ fn a_filter_sees_the_text_it_asks_for() {
         line: b"host svc[1]: bad 192.0.2.1",
         ..Record::default()
     };
-    for (text, pattern) in [(Text::Message, "^bad <ADDR>$"), (Text::Line, r"^\S+ svc\[\d+\]: bad <ADDR>$")] {
+    for (text, pattern) in [
+        (Text::Message, "^bad <ADDR>$"),
+        (Text::Line, r"^\S+ svc\[\d+\]: bad <ADDR>$"),
+    ] {
         let filter = compile(FilterSpec {
             text,
             fail: own(&[pattern]),

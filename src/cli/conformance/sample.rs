@@ -259,8 +259,12 @@ mod tests {
 
         let steps = parse(text).unwrap();
 
-        let [Step::Line(bad), Step::Line(good), Step::Line(last), Step::File { name, number: 9 }] =
-            steps.as_slice()
+        let [
+            Step::Line(bad),
+            Step::Line(good),
+            Step::Line(last),
+            Step::File { name, number: 9 },
+        ] = steps.as_slice()
         else {
             panic!("{steps:?}");
         };

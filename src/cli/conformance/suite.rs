@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use crate::cli::conformance::sample::{Expected, Options, Sample, Step, parse};
 use crate::cli::lines::Lines;
-use crate::config;
+use crate::config::alone;
 use crate::config::files::Layout;
+use crate::config::resolve::LogType;
 use crate::engine::filter::{Filter, FilterSpec, Hit, Look, Memory, Names, Standing, Trial};
 use crate::engine::time::{Span, Timestamp};
 
@@ -102,10 +103,11 @@ impl<'a> Suite<'a> {
     }
 
     fn file(&mut self, path: &Path, depth: usize) {
+        let options = &Options::default();
         let spot = |line| Spot {
             file: path,
             line,
-            options: &Options::default(),
+            options,
         };
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -119,7 +121,10 @@ impl<'a> Suite<'a> {
             match step {
                 Step::Line(sample) => self.line(path, &sample),
                 Step::File { number, .. } if depth >= DEPTH_MAX => {
-                    self.miss(&spot(number), "files belong to files without end".to_owned());
+                    self.miss(
+                        &spot(number),
+                        "files belong to files without end".to_owned(),
+                    );
                 }
                 Step::File { name, .. } => self.file(&self.logs.join(name), depth + 1),
             }
@@ -180,17 +185,18 @@ impl<'a> Suite<'a> {
             .arguments
             .get("logtype")
             .is_some_and(|kind| kind == "journal");
-        let adjust = |spec: FilterSpec| FilterSpec {
-            zone: self.zone.clone(),
-            names: Names::Raw,
-            ..spec
-        };
-        let filter = config::filter(self.layout, &text, config::LogType::File).and_then(|filter| {
-            Filter::compile(adjust(filter.spec().clone()))
-                .map_err(|errors| errors.iter().map(ToString::to_string).collect())
-        });
+        let filter = alone::filter(self.layout, &text, LogType::File)
+            .map_err(|problems| texts(&problems))
+            .and_then(|alone| {
+                let spec = FilterSpec {
+                    zone: self.zone.clone(),
+                    names: Names::Raw,
+                    ..alone.spec
+                };
+                Filter::compile(spec).map_err(|errors| texts(&errors))
+            });
         Case {
-            filter: filter.map_err(|problems: Vec<String>| problems.join("; ")),
+            filter,
             memory: Memory::default(),
             hit: BTreeSet::new(),
             is_journal,
@@ -209,7 +215,10 @@ impl<'a> Suite<'a> {
                         options: &options,
                     };
                     let number = index + 1;
-                    self.miss(&spot, format!("no line matches failregex {number}: {pattern}"));
+                    self.miss(
+                        &spot,
+                        format!("no line matches failregex {number}: {pattern}"),
+                    );
                 }
             }
         }
@@ -225,9 +234,17 @@ impl<'a> Suite<'a> {
     }
 }
 
+fn texts(problems: &[impl ToString]) -> String {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
 /// Whether a line came out as annotated. Without a `zone` its time is of no interest.
 fn judge(expected: &Expected, trial: &Trial, zone: Option<&TimeZone>) -> Result<(), String> {
-    let failures = trial.hits.iter().filter(|hit| hit.standing == Standing::Failed);
+    let failures = trial
+        .hits
+        .iter()
+        .filter(|hit| hit.standing == Standing::Failed);
     let failures: Vec<&Hit> = failures.collect();
     let shown = |hit: &Hit| {
         let who = hit.id.as_deref().unwrap_or("nobody");
@@ -259,10 +276,17 @@ fn judge(expected: &Expected, trial: &Trial, zone: Option<&TimeZone>) -> Result<
         same("time", Some(time), Some(&found))?;
     }
     if let Some(attempts) = expected.attempts {
-        same("attempts", Some(&attempts.to_string()), Some(&hit.lines.to_string()))?;
+        same(
+            "attempts",
+            Some(&attempts.to_string()),
+            Some(&hit.lines.to_string()),
+        )?;
     }
     for (name, value) in &expected.fields {
-        let found = hit.fields.get(name).filter(|text| !text.is_empty() || *value == "");
+        let found = hit
+            .fields
+            .get(name)
+            .filter(|text| !text.is_empty() || *value == "");
         match value {
             Value::Null => same(name, None, found.map(String::as_str))?,
             Value::Array(values) => {
@@ -280,7 +304,11 @@ fn judge(expected: &Expected, trial: &Trial, zone: Option<&TimeZone>) -> Result<
 
 /// Why a line is no failure.
 fn no_failure(trial: &Trial) -> String {
-    let standing = trial.hits.iter().map(|hit| (hit.rule + 1, hit.standing)).next();
+    let standing = trial
+        .hits
+        .iter()
+        .map(|hit| (hit.rule + 1, hit.standing))
+        .next();
     match (trial.prefix, trial.ignored, standing) {
         (_, Some(index), _) => format!("ignoreregex {} matches", index + 1),
         (false, ..) => "prefregex does not match".to_owned(),
