@@ -226,6 +226,7 @@ fn expected(value: Value) -> Result<Expected, String> {
     let mut expected = Expected::default();
     for (key, value) in object(value)? {
         match key.as_str() {
+            "host" | "time" | "attempts" | "constraint" if value.is_null() => {}
             "match" => expected.is_match = value.as_bool().ok_or("'match' is true or false")?,
             "host" => expected.host = Some(text(value)),
             "time" => expected.time = Some(text(value)),

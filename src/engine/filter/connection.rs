@@ -82,11 +82,6 @@ impl Connections {
         }
         self.0.insert(shorten(key).into(), connection);
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Connection {

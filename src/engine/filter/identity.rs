@@ -30,9 +30,10 @@ pub(crate) fn identify<V: Deref<Target = [u8]>>(
     let address = text(values, slots.ip4).or_else(|| text(values, slots.ip6));
     let host = address.or_else(|| text(values, slots.dns));
     let own = text(values, slots.id);
-    let parts = || slots.tuple.iter().map(|slot| text(values, Some(*slot)));
-    if parts().any(|part| part.is_some()) {
-        let text = tuple(std::iter::once(own).chain(parts()));
+    let parts = slots.tuple.iter();
+    let mut parts = parts.filter_map(|slot| text(values, Some(*slot)));
+    if let Some(first) = parts.next() {
+        let text = tuple([own, Some(first)].into_iter().chain(parts.map(Some)));
         return Some(Identity {
             who: Some(Who::Other(shorten(&text).into())),
             text,
@@ -102,8 +103,9 @@ fn tuple<'t>(parts: impl Iterator<Item = Option<&'t [u8]>>) -> String {
 
 /// What is remembered of an identity, which the log's writers make as long as they like.
 fn shorten(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(IDENTITY_MAX))
-        .unwrap_or(text)
+    let mut ends = (0..=IDENTITY_MAX).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or(text)
 }
 
 /// No identity that means something is longer.

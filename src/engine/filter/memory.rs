@@ -1,6 +1,6 @@
 //! What a filter's memory is made of: earlier lines, complaints, room to work in.
 //!
-//! All of it is bounded: see [`Connections`] and [`Buffer`]; each pattern complains once.
+//! All of it is bounded: see [`Connections`] and [`Buffer`]; each complaint is made once.
 
 use std::fmt;
 
@@ -27,24 +27,34 @@ pub(crate) struct Scratch {
     pub(crate) groups: Groups,
 }
 
-/// A pattern gave up on some record, which counts as not matching.
+/// What a filter could not do with some record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// Which option it stands in.
-    pub part: Part,
-    /// Which pattern of it, from 0.
-    pub index: usize,
+pub enum Complaint {
+    /// A pattern gave up, which counts as not matching.
+    GaveUp {
+        /// Which option it stands in.
+        part: Part,
+        /// Which pattern of it, from 0.
+        index: usize,
+    },
+    /// Our own mistake: looking at a record ended in a panic, and the record tells of nothing.
+    Panicked,
 }
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { part, index } = self;
-        let number = index.saturating_add(1);
-        write!(
-            f,
-            "{part} {number} takes too many steps on some lines, which count as not matching: \
-             make it simpler"
-        )
+        match self {
+            Self::GaveUp { part, index } => write!(
+                f,
+                "pattern {} of {part} takes too many steps on some lines, which count as not matching; \
+                 make it simpler",
+                index.saturating_add(1)
+            ),
+            Self::Panicked => f.write_str(
+                "the filter failed inside banishd on some lines, which count as not matching; \
+                 please report it",
+            ),
+        }
     }
 }
 
@@ -58,11 +68,16 @@ pub(crate) struct Complaints {
 impl Complaints {
     /// Whether a pattern matched; remembers those that gave up.
     pub(crate) fn heed(&mut self, part: Part, index: usize, search: Search) -> bool {
-        let complaint = Complaint { part, index };
-        if search == Search::GaveUp && !self.told.contains(&complaint) {
+        if search == Search::GaveUp {
+            self.add(Complaint::GaveUp { part, index });
+        }
+        search == Search::Yes
+    }
+
+    pub(crate) fn add(&mut self, complaint: Complaint) {
+        if !self.told.contains(&complaint) {
             self.told.push(complaint);
             self.fresh.push(complaint);
         }
-        search == Search::Yes
     }
 }

@@ -24,6 +24,7 @@ use std::fmt;
 use std::mem::take;
 use std::sync::Arc;
 
+use crate::engine::filter::date::{DateMemory, Dates};
 use crate::engine::filter::failure::Who;
 use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
 use crate::engine::filter::pattern::{Dialect, Lines, PatternError};
@@ -103,12 +104,25 @@ pub enum Names {
 pub struct Memory {
     past: Past,
     complaints: Complaints,
+    dates: DateMemory,
     last_date: Option<Timestamp>,
     scratch: Scratch,
 }
 
 impl Memory {
-    /// What a filter could not do since this was last asked. Each pattern complains once.
+    /// Forgets all earlier records.
+    pub fn forget(&mut self) {
+        self.past = Past::default();
+        self.last_date = None;
+    }
+
+    /// To be called where [`Filter::find`] panicked: what is remembered may be half done.
+    pub fn forget_after_panic(&mut self) {
+        self.forget();
+        self.complaints.add(Complaint::Panicked);
+    }
+
+    /// What the filter could not do since this was last asked. Each complaint is made once.
     pub fn take_complaints(&mut self) -> Vec<Complaint> {
         take(&mut self.complaints.fresh)
     }
@@ -192,6 +206,10 @@ pub enum Standing {
     Ignored,
 }
 
+/// So long a filter remembers a connection, counted from its first record. To read the records of that
+/// time again is to remember nearly the same.
+pub const MEMORY_SPAN: Span = connection::KEPT_FOR;
+
 /// Which machinery runs a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
@@ -261,6 +279,15 @@ impl Filter {
         let prefix = compile_all(Part::Prefix, spec.prefix.as_slice(), one, &mut errors);
         let fail = compile_all(Part::Fail, &spec.fail, many, &mut errors);
         let ignore = compile_all(Part::Ignore, &spec.ignore, one, &mut errors);
+        let dates = Dates::compile(&spec.dates, &spec.zone);
+        if let Err(bad) = &dates {
+            errors.extend(bad.iter().map(|(index, reason)| FilterError {
+                part: Part::Date,
+                index: *index,
+                at: 0,
+                reason: reason.clone(),
+            }));
+        }
         let in_prefix = prefix.iter().any(locates);
         for (index, rule) in fail.iter().enumerate() {
             if !in_prefix && !locates(rule) {
@@ -273,10 +300,10 @@ impl Filter {
                 });
             }
         }
-        if !errors.is_empty() {
+        let (true, Ok(dates)) = (errors.is_empty(), dates) else {
             errors.sort_by_key(|error| (error.part, error.index));
             return Err(errors);
-        }
+        };
         let slots = Slots::of(prefix.iter().chain(&fail));
         let prefix = prefix.into_iter().next();
         Ok(Self(Arc::new(Compiled {
@@ -285,6 +312,7 @@ impl Filter {
             fail: Rules::new(fail),
             ignore: Rules::new(ignore),
             slots,
+            dates,
             spec,
         })))
     }

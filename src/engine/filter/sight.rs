@@ -10,6 +10,7 @@ use std::ops::{Deref, Range};
 
 use crate::engine::filter::buffer::Line;
 use crate::engine::filter::connection::{Connection, Turn};
+use crate::engine::filter::date::{Dated, Dates};
 use crate::engine::filter::identity::{Identity, identify};
 use crate::engine::filter::lines::{Lines, render};
 use crate::engine::filter::memory::{Complaints, Past, Scratch};
@@ -29,6 +30,7 @@ pub(crate) struct Compiled {
     pub(crate) places: Vec<Places>,
     pub(crate) ignore: Rules,
     pub(crate) slots: Slots,
+    pub(crate) dates: Dates,
     pub(crate) spec: FilterSpec,
 }
 
@@ -151,18 +153,20 @@ impl Compiled {
     fn date(
         &self,
         memory: &mut Memory,
-        _line: &[u8],
+        line: &[u8],
         look: &Look,
     ) -> Option<(Range<usize>, Timestamp)> {
-        let place = 0..0;
+        let found = self.dates.find(&mut memory.dates, line, look.now);
+        let Dated { time, cut, .. } = found.unwrap_or_default();
+        memory.last_date = time.or(memory.last_date);
         let known = memory.last_date;
         let known = known.filter(|last| !look.is_live || look.now.since(*last) < SKEW_MAX);
-        let time = known.unwrap_or(look.now);
+        let time = time.or(known).unwrap_or(look.now);
         let skew = time.since(look.now).max(look.now.since(time));
         match look.is_live {
-            true if skew > SKEW_MAX => Some((place, look.now)),
+            true if skew > SKEW_MAX => Some((cut, look.now)),
             false if look.now.since(time) > look.find_time => None,
-            _ => Some((place, time.min(look.now))),
+            _ => Some((cut, time.min(look.now))),
         }
     }
 
