@@ -1,0 +1,96 @@
+//! What a filter is tried on: one line, a file, stdin, or a journal.
+//!
+//! Comes in: what stands for it on the command line. Goes out: records, one by one, as the daemon would
+//! make them of the same lines.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use encoding_rs::Encoding;
+
+use crate::cli::filter_test::TestError;
+use crate::cli::lines::Lines;
+use crate::engine::filter::date::Dates;
+use crate::engine::filter::{Filter, Text};
+use crate::engine::record::{MESSAGE_MAX, Record};
+use crate::engine::settings::{Journal, Matches};
+use crate::engine::time::Timestamp;
+
+/// Where lines come from.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// As the command line names it.
+    name: String,
+    kind: Kind,
+    encoding: Option<&'static Encoding>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Line,
+    Stdin,
+    File(PathBuf),
+    Journal(Journal),
+}
+
+impl Log {
+    /// What `name` stands for: what is no file and no directory is a line.
+    pub(crate) fn open(name: &str, encoding: Option<&'static Encoding>) -> Self {
+        let path = Path::new(name);
+        let kind = match name {
+            "-" => Kind::Stdin,
+            "journal" => Kind::Journal(Journal::System),
+            _ if path.is_dir() => Kind::Journal(Journal::Directory(path.to_owned())),
+            _ if path.exists() => match path.extension() {
+                Some(suffix) if suffix == "journal" => {
+                    Kind::Journal(Journal::Files(vec![path.to_owned()]))
+                }
+                _ => Kind::File(path.to_owned()),
+            },
+            _ => Kind::Line,
+        };
+        Self {
+            name: name.to_owned(),
+            kind,
+            encoding,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn label(&self) -> &str {
+        match &self.kind {
+            Kind::Line => "the line given",
+            Kind::Stdin => "standard input",
+            Kind::File(_) | Kind::Journal(_) => &self.name,
+        }
+    }
+
+    /// Hands every record to `visit`. `now` is when lines without a date were written.
+    pub(crate) fn each(
+        &self,
+        filter: &Filter,
+        matches: &Matches,
+        now: Timestamp,
+        visit: &mut impl FnMut(&Record<'_>) -> Result<(), TestError>,
+    ) -> Result<(), TestError> {
+        let failed = |source| TestError::Log {
+            name: self.name.clone(),
+            source,
+        };
+        let mut lines = self.lines(filter);
+        match &self.kind {
+            Kind::Journal(journal) => journal::each(journal, filter, matches, visit),
+            Kind::Line => {
+                let name = self.name.clone();
+                let mut parts = name.lines();
+                parts.try_for_each(|line| visit(&lines.record(line.as_bytes(), now)))
+            }
+            Kind::Stdin => lines.each(io::stdin().lock(), now, &failed, visit),
+            Kind::File(path) => {
+                let file = File::open(path).map_err(failed)?;
+                lines.each(BufReader::new(file), now, &failed, visit)
+            }
+        }
+    }
+}
