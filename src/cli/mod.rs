@@ -5,6 +5,7 @@
 
 mod client;
 mod conformance;
+mod filter_test;
 mod lines;
 mod monitor;
 mod render;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::conformance::Conformance;
+use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
@@ -46,6 +48,11 @@ enum Verb {
         /// Only those that cover this address or lie within this prefix
         #[arg(long, value_name = "ADDRESS", conflicts_with = "jail")]
         of: Option<String>,
+    },
+    /// Show why an address is banned
+    Why {
+        /// The address, or a prefix that it may lie within
+        address: String,
     },
     /// Ban an address or a prefix
     Ban {
@@ -89,6 +96,8 @@ enum Verb {
 
 #[derive(Debug, Subcommand)]
 enum FilterVerb {
+    /// Try a filter on log lines
+    Test(Box<Test>),
     /// Put filters to annotated log lines
     Conformance(Conformance),
 }
@@ -131,19 +140,33 @@ pub fn main() -> ExitCode {
 
 /// The verbs that need neither bus nor daemon.
 fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     let mut print = |text: &str| stdout.write_all(text.as_bytes());
     let result = match verb {
         FilterVerb::Conformance(conformance) => conformance.run(json, &mut print),
+        FilterVerb::Test(test) => test.run(json, &mut print),
     };
-    match result.and_then(|code| stdout.flush().map(|()| code)) {
+    match result.and_then(|code| stdout.flush().map(|()| code).map_err(TestError::Output)) {
         Ok(code) => code,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(TestError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{}", ClientError::Output(error));
-            ExitCode::FAILURE
+            let _ = writeln!(std::io::stderr(), "{}", chain(&error));
+            ExitCode::from(2)
         }
     }
+}
+
+/// An error and what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
 }
 
 async fn run(arguments: Arguments) -> Result<(), ClientError> {
@@ -172,6 +195,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
             match json {
                 true => render::bans_json(&bans),
                 false => render::bans(&bans, client::now()),
+            }
+        }
+        Verb::Why { address } => {
+            let reasons = client.why(&address).await?;
+            match json {
+                true => render::why_json(&reasons),
+                false => render::why(&canonical(&address), &reasons, client::now()),
             }
         }
         Verb::Monitor => return monitor::follow(&client, json).await,
@@ -225,7 +255,11 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor | Verb::Filter { .. } => {
+        Verb::Status { .. }
+        | Verb::Bans { .. }
+        | Verb::Why { .. }
+        | Verb::Monitor
+        | Verb::Filter { .. } => {
             return Ok(String::new());
         }
     };

@@ -19,16 +19,12 @@ pub mod alone;
 mod compose;
 mod definition;
 pub mod dump;
-#[expect(dead_code, reason = "used by what is about to come")]
 mod layers;
 mod tags;
-#[expect(dead_code, reason = "used by what is about to come")]
 mod tree;
 
-#[expect(dead_code, reason = "the types side is about to use it")]
 pub mod resolve;
 
-#[expect(dead_code, reason = "used by what is about to come")]
 mod arguments;
 mod span;
 mod value;

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
+use crate::daemon::readers::Readers;
 use crate::daemon::reload::Reload;
 use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
@@ -24,14 +25,14 @@ use crate::daemon::{clock, notify};
 use crate::dbus::link::{LoopEnd, News};
 use crate::engine::Engine;
 use crate::engine::command::{Refusal, Reply, RequestId};
-use crate::engine::effect::{Answer, Effect, Outcome};
+use crate::engine::effect::{Answer, Effect, Event, Outcome};
 use crate::engine::protected::Protected;
 use crate::engine::record::LogName;
+use crate::engine::settings::JailName;
 use crate::engine::view::JailState;
 use crate::firewall::any::AnyFirewall;
 use crate::firewall::{FirewallBackend, FirewallError};
-use crate::journal::Heard;
-use crate::journal::reader::Reader;
+use crate::reader::Heard;
 use crate::store::Store;
 use crate::sys::timerfd::{Alarm, ClockWatch};
 
@@ -57,6 +58,15 @@ pub struct Edges {
     pub log: Arc<LogSwitch>,
 }
 
+/// A log that cannot be read.
+#[derive(Debug)]
+pub(super) struct LogTrouble {
+    /// Who would read it.
+    pub(super) jails: Vec<JailName>,
+    /// What is wrong with it.
+    pub(super) text: String,
+}
+
 /// The engine and its edges.
 pub struct Daemon {
     pub(super) engine: Engine,
@@ -72,7 +82,8 @@ pub struct Daemon {
     notes: Vec<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) config_trouble: Option<String>,
-    journal_trouble: Option<String>,
+    /// Logs that cannot be read.
+    pub(super) log_troubles: BTreeMap<LogName, LogTrouble>,
     caught_up: bool,
     stopping: bool,
     told_state: &'static str,
@@ -99,7 +110,7 @@ impl Daemon {
             clock_watch,
             notes: Vec::new(),
             config_trouble: None,
-            journal_trouble: None,
+            log_troubles: BTreeMap::new(),
             caught_up: false,
             stopping: false,
             told_state: "",
@@ -115,12 +126,8 @@ impl Daemon {
     /// Runs until told to stop.
     ///
     /// # Errors
-    /// The reader ended by itself.
-    pub async fn run(
-        &mut self,
-        reader: &Reader,
-        mut heard: Receiver<Heard>,
-    ) -> Result<(), StartError> {
+    /// A reader ended by itself.
+    pub async fn run(&mut self, readers: &mut Readers) -> Result<(), StartError> {
         let pace = notify::watchdog_pace().unwrap_or(PACE);
         let mut watchdog = interval(pace);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,19 +135,18 @@ impl Daemon {
         let mut patience = pin!(sleep(PATIENCE));
         let mut knows_protected = false;
         let news = self.edges.link.news.clone();
+        self.note_progress(readers);
         loop {
             tokio::select! {
-                word = heard.recv(), if knows_protected => match word {
-                    Some(word) => {
-                        self.hear(reader, word).await;
-                        for _ in 0..BATCH {
-                            let Ok(word) = heard.try_recv() else { break };
-                            self.hear(reader, word).await;
-                        }
+                (index, word) = readers.hear(), if knows_protected => {
+                    let word = word.ok_or(StartError::ReaderGone)?;
+                    self.hear(readers, index, word).await;
+                    for _ in 0..BATCH {
+                        let Some(word) = readers.more(index) else { break };
+                        self.hear(readers, index, word).await;
                     }
-                    None => return Err(StartError::ReaderGone),
-                },
-                Some(request) = self.edges.link.requests.recv() => self.answer(reader, request).await,
+                }
+                Some(request) = self.edges.link.requests.recv() => self.answer(readers, request).await,
                 Ok(()) = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
                 Ok(()) = self.clock_watch.stepped() => {
                     self.engine.handle_deadline(clock::now());
@@ -155,14 +161,17 @@ impl Daemon {
                     warn!("who must not be banned is not known yet, counting failures all the same");
                 }
                 Some(order) = self.edges.orders.recv() => match order {
-                    Order::Reload => self.begin_reload(reader, None),
+                    Order::Reload => self.begin_reload(readers, None),
                     Order::Stop => break,
                 },
                 Ok(room) = news.reserve(), if self.news_lost => {
                     room.send(News::Reset);
                     self.news_lost = false;
                 }
-                _ = watchdog.tick() => self.look_after(reader).await,
+                _ = watchdog.tick() => self.look_after(readers).await,
+            }
+            if self.reload.is_running() && readers.is_empty() {
+                self.finish_reload(readers).await;
             }
             self.drain().await;
         }
@@ -223,17 +232,26 @@ impl Daemon {
         }
     }
 
-    async fn hear(&mut self, reader: &Reader, word: Heard) {
+    async fn hear(&mut self, readers: &mut Readers, index: usize, word: Heard) {
         let now = clock::now();
         match word {
-            Heard::Progress { failures, position } => {
-                self.engine
-                    .handle_failures(now, &failures, &LogName::journal(), position);
+            Heard::Progress {
+                log,
+                failures,
+                position,
+            } => self.engine.handle_failures(now, &failures, &log, position),
+            Heard::Gone(log) => {
+                self.recover(&log);
+                self.engine.handle_log_gone(now, &log);
             }
-            Heard::Switched(generation) => self.finish_reload(reader, generation).await,
+            Heard::Switched(generation) => {
+                if self.expects(generation) && readers.switched(index) {
+                    self.finish_reload(readers).await;
+                }
+            }
             Heard::CaughtUp => {
-                self.caught_up = true;
-                self.engine.handle_caught_up(now);
+                readers.caught_up(index);
+                self.note_progress(readers);
             }
             Heard::Suppressed { unit, messages } => {
                 self.suppressed = self.suppressed.saturating_add(messages);
@@ -244,15 +262,45 @@ impl Daemon {
                      unseen; to lift it: systemctl edit {unit}, [Service] LogRateLimitIntervalSec=0"
                 );
             }
-            Heard::Trouble(text) => {
+            Heard::Trouble { log, jails, text } => {
                 error!("{text}");
-                self.journal_trouble = Some(text);
+                readers.troubled(index);
+                self.note_progress(readers);
+                let trouble = LogTrouble { jails, text };
+                self.tell_of(&trouble);
+                self.log_troubles.insert(log, trouble);
             }
-            Heard::Recovered => {
-                info!("the journal can be read again");
-                self.journal_trouble = None;
+            Heard::Complaint { jail, text } => warn!(jail = %jail, "jail '{jail}': {text}"),
+            Heard::Recovered(log) => {
+                if self.recover(&log) {
+                    info!("{log} can be read again");
+                }
             }
         }
+    }
+
+    /// Bans made while the past is read end when the past has come to their end; from now on, by the
+    /// clock.
+    fn note_progress(&mut self, readers: &Readers) {
+        if !self.caught_up && readers.are_caught_up() {
+            self.caught_up = true;
+            self.engine.handle_caught_up(clock::now());
+        }
+    }
+
+    /// Whether there was anything to recover from.
+    fn recover(&mut self, log: &LogName) -> bool {
+        let trouble = self.log_troubles.remove(log);
+        if let Some(trouble) = &trouble {
+            self.tell_of(trouble);
+        }
+        trouble.is_some()
+    }
+
+    /// Has the bus look at the jails of a trouble that came or went.
+    fn tell_of(&mut self, trouble: &LogTrouble) {
+        let changed = trouble.jails.iter().cloned().map(Event::JailChanged);
+        self.tell(News::Events(changed.collect()));
     }
 
     fn protect(&mut self) {
@@ -261,13 +309,11 @@ impl Daemon {
     }
 
     /// The regular look at what cannot announce its own end.
-    async fn look_after(&mut self, reader: &Reader) {
-        if reader.is_alive() {
+    async fn look_after(&mut self, readers: &Readers) {
+        if readers.are_alive() {
             notify::watchdog();
         } else {
-            error!(
-                "the journal's reader hangs; the watchdog ends this process unless it comes back"
-            );
+            error!("a log's reader hangs; the watchdog ends this process unless it comes back");
         }
         match self.edges.firewall.check().await {
             Ok(true) => {}
@@ -308,7 +354,8 @@ impl Daemon {
             _ => None,
         });
         let noted = self.notes.iter().chain(&self.config_trouble);
-        let standing = noted.chain(&self.journal_trouble).cloned();
+        let logs = self.log_troubles.values().map(|trouble| &trouble.text);
+        let standing = noted.chain(logs).cloned();
         standing
             .chain(self.engine.troubles())
             .chain(failed)

@@ -7,3 +7,4 @@ pub mod netlink;
 pub mod readable;
 pub mod timerfd;
 pub mod user;
+pub mod waker;

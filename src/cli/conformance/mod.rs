@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::conformance::suite::{Miss, Suite, Verdict};
+use crate::cli::filter_test::TestError;
 use crate::config::alone;
 use crate::config::files::Layout;
 
@@ -45,22 +46,19 @@ impl Conformance {
         &self,
         json: bool,
         print: &mut impl FnMut(&str) -> std::io::Result<()>,
-    ) -> std::io::Result<ExitCode> {
+    ) -> Result<ExitCode, TestError> {
         if !self.logs.is_dir() {
-            return refuse(&format!("'{}' is no directory", self.logs.display()));
+            let text = format!("'{}' is no directory", self.logs.display());
+            return Err(TestError::Refused(text));
         }
         let mut total = Total::default();
         for directory in &self.filters {
             let layout = Layout::fail2ban(root(directory).to_owned());
-            let names = match alone::names(&layout) {
-                Ok(names) => names,
-                Err(problem) => return refuse(&problem.to_string()),
-            };
+            let names =
+                alone::names(&layout).map_err(|problem| TestError::Refused(problem.to_string()))?;
             if names.is_empty() {
-                return refuse(&format!(
-                    "there are no filters in '{}'",
-                    directory.display()
-                ));
+                let text = format!("there are no filters in '{}'", directory.display());
+                return Err(TestError::Refused(text));
             }
             for name in names.iter().filter(|name| self.wants(name)) {
                 match Suite::run(&layout, name, &self.logs) {
@@ -69,12 +67,12 @@ impl Conformance {
                         total.filters += 1;
                         total.passed += verdict.passed;
                         total.failed += verdict.failed.len();
-                        print(&shown(&verdict, json))?;
+                        print(&shown(&verdict, json)).map_err(TestError::Output)?;
                     }
                 }
             }
         }
-        print(&total.shown(json))?;
+        print(&total.shown(json)).map_err(TestError::Output)?;
         Ok(match (total.filters, total.failed) {
             (0, _) => ExitCode::from(2),
             (_, 0) => ExitCode::SUCCESS,
@@ -153,11 +151,4 @@ impl Total {
         }
         text
     }
-}
-
-/// Nothing can be tried at all.
-fn refuse(reason: &str) -> std::io::Result<ExitCode> {
-    use std::io::Write;
-    writeln!(std::io::stderr(), "{reason}")?;
-    Ok(ExitCode::from(2))
 }

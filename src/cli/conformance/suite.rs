@@ -13,11 +13,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::conformance::sample::{Expected, Options, Sample, Step, parse};
-use crate::cli::lines::Lines;
 use crate::config::alone;
 use crate::config::files::Layout;
 use crate::config::resolve::LogType;
 use crate::engine::filter::{Filter, FilterSpec, Hit, Look, Memory, Names, Standing, Trial};
+use crate::engine::record::Record;
 use crate::engine::time::{Span, Timestamp};
 
 /// 2005-08-14 10:00 UTC.
@@ -161,9 +161,16 @@ impl<'a> Suite<'a> {
         }
         let case = self.cases.get_mut(spot.options)?;
         let filter = case.filter.as_ref()?;
-        let mut lines = match case.is_journal {
-            true => Lines::journal(&spot.options.prefix, &sample.text),
-            false => Lines::file(&sample.text),
+        let line = match case.is_journal {
+            true => &[spot.options.prefix.as_bytes(), &sample.text].concat(),
+            false => &sample.text,
+        };
+        let record = Record {
+            time: NOW,
+            pid: None,
+            message: line,
+            line,
+            is_dated: !case.is_journal,
         };
         let look = Look {
             now: NOW,
@@ -171,7 +178,7 @@ impl<'a> Suite<'a> {
             find_time: Span::from_usec(u64::MAX),
             max_matches: 1000,
         };
-        let trial = filter.trial(&mut case.memory, &lines.record(NOW), &look);
+        let trial = filter.trial(&mut case.memory, &record, &look);
         let patterns = &filter.spec().fail;
         let hit = trial.hits.iter().filter_map(|hit| patterns.get(hit.rule));
         self.hit.extend(hit.cloned());

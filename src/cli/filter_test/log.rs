@@ -4,18 +4,18 @@
 //! make them of the same lines.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use encoding_rs::Encoding;
 
 use crate::cli::filter_test::TestError;
 use crate::cli::lines::Lines;
-use crate::engine::filter::date::Dates;
-use crate::engine::filter::{Filter, Text};
-use crate::engine::record::{MESSAGE_MAX, Record};
+use crate::engine::filter::Filter;
+use crate::engine::record::Record;
 use crate::engine::settings::{Journal, Matches};
 use crate::engine::time::Timestamp;
+use crate::journal::once;
 
 /// Where lines come from.
 #[derive(Debug)]
@@ -78,18 +78,18 @@ impl Log {
             name: self.name.clone(),
             source,
         };
-        let mut lines = self.lines(filter);
+        let mut lines = Lines::new(filter, self.encoding);
         match &self.kind {
-            Kind::Journal(journal) => journal::each(journal, filter, matches, visit),
+            Kind::Journal(journal) => once::each(journal, matches, filter, visit),
+            // On the command line it is UTF-8 already.
             Kind::Line => {
-                let name = self.name.clone();
-                let mut parts = name.lines();
-                parts.try_for_each(|line| visit(&lines.record(line.as_bytes(), now)))
+                let mut lines = Lines::new(filter, None);
+                lines.each(self.name.as_bytes(), now, failed, visit)
             }
-            Kind::Stdin => lines.each(io::stdin().lock(), now, &failed, visit),
+            Kind::Stdin => lines.each(io::stdin().lock(), now, failed, visit),
             Kind::File(path) => {
                 let file = File::open(path).map_err(failed)?;
-                lines.each(BufReader::new(file), now, &failed, visit)
+                lines.each(BufReader::new(file), now, failed, visit)
             }
         }
     }

@@ -42,7 +42,10 @@ impl Subject {
         if let Some(name) = jail {
             let found = alone::jail(&layout, name, LogType::File);
             let none = || format!("there is no jail '{name}' in {}", layout.admin.display());
-            return Ok(Self::of(format!("jail {name}"), found.map_err(|p| refused(&p, none))?));
+            return Ok(Self::of(
+                format!("jail {name}"),
+                found.map_err(|p| refused(&p, none))?,
+            ));
         }
         let name = text.split('[').next().unwrap_or_default().trim_end();
         let names = alone::names(&layout).map_err(|problem| refused(&[problem], String::new))?;
