@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which of our top modules each may name. `bin` names only the two mains.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+/// Which of our top modules each may name. `bin` names only the mains.
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
@@ -16,11 +16,15 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
     ("dbus", &["dbus", "engine", "sys"]),
+    ("helper", &["helper", "sys"]),
+    ("ask", &["ask", "helper", "engine", "sys"]),
+    ("resolve", &["resolve", "helper", "sys"]),
+    ("action", &["action", "helper", "config", "engine", "sys"]),
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "reader", "firewall", "store", "host", "dbus", "engine",
-            "sys",
+            "daemon", "config", "journal", "reader", "firewall", "store", "host", "ask", "dbus",
+            "engine", "sys",
         ],
     ),
     (

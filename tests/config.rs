@@ -3,6 +3,7 @@
 //! Each directory below `tests/data/config` stands for /etc/banishd, over the shipped files; what it
 //! amounts to is in `tests/snapshots` (`INSTA_UPDATE=always` writes it anew).
 
+mod language;
 mod stock;
 mod stream;
 

@@ -49,6 +49,9 @@ pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
     for trouble in &status.troubles {
         let _ = writeln!(text, "   Trouble: {trouble}");
     }
+    for notice in &status.notices {
+        let _ = writeln!(text, "    Notice: {notice}");
+    }
     text.push('\n');
     let mut rows =
         vec![["JAIL", "STATE", "BANS", "FAILING", "TOTAL", "LAST BAN"].map(str::to_owned)];
@@ -337,6 +340,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             state: "degraded".to_owned(),
             troubles: vec!["the store failed, keeping bans in memory".to_owned()],
+            notices: vec!["fail2ban runs as well".to_owned()],
             backend: "nftables".to_owned(),
             bans: 12,
             bans_total: 340,
@@ -353,6 +357,7 @@ mod tests {
         Suppressed: 1200 messages that journald dropped unread, attacks may be among them
                     (raise LogRateLimitBurst= of the unit that logs so much, see systemd.exec(5))
            Trouble: the store failed, keeping bans in memory
+            Notice: fail2ban runs as well
 
         JAIL             STATE   BANS  FAILING  TOTAL  LAST BAN
         nginx-http-auth  failed     0        0      0  -

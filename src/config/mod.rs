@@ -34,9 +34,10 @@ mod global;
 mod jail;
 mod options;
 
-use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
+use crate::config::resolve::Jails;
 use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
@@ -58,6 +59,30 @@ pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     problems.sort();
     problems.dedup();
     (settings, problems)
+}
+
+/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
+/// read, or must not be believed, could hold another text: then there is none.
+///
+/// # Errors
+/// Why there is no such command, for people.
+pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String, String> {
+    let jails = Jails::read(layout);
+    let layers = &jails.layers;
+    if layers.incomplete {
+        let errors = layers.problems.iter().filter(|p| p.level == Level::Error);
+        return Err(errors.min().map(ToString::to_string).unwrap_or_default());
+    }
+    let broken = &layers.tree.broken;
+    if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
+        return Err(reason.clone());
+    }
+    match jails.option(jail, option) {
+        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
+        Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
+        Some(Err(problem)) => Err(problem.to_string()),
+        Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),
+    }
 }
 
 /// Whether `text` can be read as a configuration file, and the values in it: for fuzzing.

@@ -239,8 +239,8 @@ pub(crate) fn filter(
     filter.name.clone_from(&file.name);
     let fuel = Fuel::default();
     let variables = Given::new();
-    let (definition, problems) =
-        Definition::new(&file.layers.tree, &file.arguments, &variables, &fuel);
+    let (definition, problems) = file.definition(&variables, &fuel);
+    let definition = definition.seeing_initial();
     found.problems.extend(problems);
     for key in FILTER {
         match definition.option(key) {
@@ -319,6 +319,15 @@ impl FilterFile {
             arguments,
         });
         found
+    }
+
+    /// What it says beside these options of the jail.
+    fn definition<'a>(
+        &'a self,
+        variables: &Given,
+        fuel: &'a Fuel,
+    ) -> (Definition<'a>, Vec<Diagnostic>) {
+        Definition::new(&self.layers.tree, &self.arguments, variables, fuel)
     }
 }
 
@@ -409,10 +418,9 @@ impl Resolving<'_, '_> {
         let variables = VARIABLES.into_iter().filter(|key| !FILTER.contains(key));
         let variables = variables.filter_map(|key| Some((key.to_owned(), self.option(key)?.ok()?)));
         let variables: Given = variables.collect();
-        let (definition, _) =
-            Definition::new(&file.layers.tree, &file.arguments, &variables, self.fuel);
+        let (definition, _) = file.definition(&variables, self.fuel);
         for name in names {
-            match definition.option(name) {
+            match definition.own_option(name) {
                 None => {}
                 Some(Ok(value)) => drop(
                     self.given
@@ -445,8 +453,8 @@ impl Resolving<'_, '_> {
 
     /// Takes in the options of the filter, where the jail does not say otherwise.
     fn overlay(&mut self, file: &FilterFile, variables: &Given) {
-        let (definition, problems) =
-            Definition::new(&file.layers.tree, &file.arguments, variables, self.fuel);
+        let (definition, problems) = file.definition(variables, self.fuel);
+        let definition = definition.seeing_initial();
         self.jail.problems.extend(problems);
         for key in FILTER {
             let value = match self.jail.options.get(key) {

@@ -113,6 +113,7 @@ impl Daemon {
         ManagerView {
             state: self.state().to_owned(),
             troubles: self.troubles(),
+            notices: self.notices(),
             backend: self.edges.firewall.name().to_owned(),
             bans: u32::try_from(count).unwrap_or(u32::MAX),
             bans_total: self.engine.jails().map(|jail| jail.bans_total).sum(),

@@ -53,6 +53,8 @@ pub struct ManagerView {
     pub state: String,
     /// What is wrong, where degraded: one sentence each.
     pub troubles: Vec<String>,
+    /// What to know although nothing is wrong: one sentence each.
+    pub notices: Vec<String>,
     /// The firewall: `nftables`, …
     pub backend: String,
     /// Bans in force.

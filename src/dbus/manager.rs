@@ -321,6 +321,12 @@ impl Manager {
         Ok(self.api.daemon.manager().await?.troubles)
     }
 
+    /// What to know although nothing is wrong, one sentence each.
+    #[zbus(property)]
+    async fn notices(&self) -> Result<Vec<String>> {
+        Ok(self.api.daemon.manager().await?.notices)
+    }
+
     /// What carries out the bans: nftables, …
     #[zbus(property)]
     async fn backend(&self) -> Result<String> {

@@ -24,6 +24,7 @@ pub fn manager(view: &ManagerView, jails: usize) -> Values {
     collect([
         ("State", view.state.clone().into()),
         ("Troubles", view.troubles.clone().into()),
+        ("Notices", view.notices.clone().into()),
         ("Backend", view.backend.clone().into()),
         ("NJails", u32::try_from(jails).unwrap_or(u32::MAX).into()),
         ("NBans", view.bans.into()),
