@@ -32,6 +32,8 @@ mod host;
 mod journal;
 /// Units, policies, man pages and the interface agree.
 mod packaging;
+/// The pattern engine, beside Python's.
+mod patterns;
 /// Scenarios and laws of the engine on a simulated clock.
 mod simulation;
 /// The store: commits, crashes, corrupt files.
