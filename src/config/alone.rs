@@ -42,6 +42,14 @@ pub fn jail(layout: &Layout, name: &str, log: LogType) -> Result<Alone, Vec<Diag
     usable(&jail.problems).map(|()| alone(&jail.filter))
 }
 
+/// What `text`, written like `journalmatch`, selects.
+///
+/// # Errors
+/// Why it makes no sense.
+pub fn matches(text: &str) -> Result<Matches, String> {
+    value::matches(text)
+}
+
 /// The names of all filters.
 ///
 /// # Errors

@@ -13,10 +13,12 @@ use std::process::Command;
 use banishd::config::alone;
 use banishd::config::files::Layout;
 use banishd::config::resolve::LogType;
+use banishd::engine::filter::date::{DateMemory, Dates};
 use banishd::engine::filter::{Filter, Look, Memory};
 use banishd::engine::record::Record;
 use banishd::engine::time::{Span, Timestamp};
 
+use jiff::tz::TimeZone;
 use measure::{Cost, Result, cost, grouped, middle, place, row, title};
 
 mod measure;
@@ -66,6 +68,7 @@ fn main() -> Result<()> {
     if seen != matched {
         return Err(format!("fail2ban-regex matches {matched} lines, we {seen}").into());
     }
+    dates()?;
     tell(
         (lines.len(), failures),
         middle(&ours),
@@ -94,6 +97,57 @@ fn tell((lines, failures): (usize, usize), ours: Cost, theirs: Cost, start: Cost
         &format!("{factor:.0} x"),
         Some(aim),
     )
+}
+
+/// Dates as the commonest logs have them: `datepattern`, and a line.
+const DATES: [(&str, &str, &str); 5] = [
+    (
+        "syslog",
+        "",
+        "Nov 21 10:11:12 host sshd[7]: Failed password for root from 192.0.2.1",
+    ),
+    (
+        "ISO 8601",
+        "",
+        "2026-11-21T10:11:12.345678+01:00 host sshd[7]: Failed password for root",
+    ),
+    (
+        "asctime",
+        "",
+        "[Sat Nov 21 10:11:12.345678 2026] [core:error] [pid 7] [client 192.0.2.1]",
+    ),
+    (
+        "access log",
+        r"^[^\[]*\[({DATE})",
+        "192.0.2.1 - - [21/Nov/2026:10:11:12 +0100] \"GET / HTTP/1.1\"",
+    ),
+    (
+        "a pattern with a back-reference",
+        r"{^LN-BEG}%ExY(?P<_sep>[-/.])%m(?P=_sep)%d[T ]%H:%M:%S(?:[.,]%f)?(?:\s*%z)?",
+        "2026/11/21 10:11:12 [error] 7#7: *9 open() failed, client: 192.0.2.1",
+    ),
+];
+
+fn dates() -> Result<()> {
+    title("The date of a line")?;
+    for (name, pattern, line) in DATES {
+        let patterns = Some(pattern.to_owned()).filter(|text| !text.is_empty());
+        let patterns: Vec<String> = patterns.into_iter().collect();
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3")?;
+        let dates = Dates::compile(&patterns, &zone).map_err(|errors| format!("{errors:?}"))?;
+        let mut memory = DateMemory::default();
+        let rounds = 200_000_u32;
+        let (found, cost) = cost(|| {
+            let found = |_: &u32| dates.find(&mut memory, line.as_bytes(), NOW).is_some();
+            Ok((0..rounds).filter(found).count())
+        })?;
+        if found < usize::try_from(rounds)? {
+            return Err(format!("there is no date in '{line}'").into());
+        }
+        let time = cost.cpu.as_secs_f64() * 1e9 / f64::from(rounds);
+        row(name, &format!("{time:.0} ns"), None)?;
+    }
+    Ok(())
 }
 
 fn stock_filter(peer: &Path) -> Result<Filter> {

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use crate::cli::filter_test::log::Log;
 use crate::cli::filter_test::report::{Kind, Report};
 use crate::cli::filter_test::subject::Subject;
+use crate::config::alone;
 use crate::engine::filter::{Filter, Look, Memory, Names};
 use crate::engine::time::{Span, Timestamp};
 
@@ -101,7 +102,7 @@ impl Test {
         print: &mut impl FnMut(&str) -> io::Result<()>,
     ) -> Result<ExitCode, TestError> {
         let mut subject = Subject::find(&self.filter, self.jail, self.config_dir.as_deref())?;
-        self.adjust(&mut subject);
+        self.adjust(&mut subject)?;
         let filter = Filter::compile(subject.spec.clone()).map_err(|errors| {
             let errors = errors.iter().map(|error| {
                 let number = error.index + 1;
@@ -133,7 +134,10 @@ impl Test {
     }
 
     /// What the command line says goes before what the filter says.
-    fn adjust(&self, subject: &mut Subject) {
+    fn adjust(&self, subject: &mut Subject) -> Result<(), TestError> {
+        if let Some(text) = &self.journal_match {
+            subject.matches = alone::matches(text).map_err(TestError::Refused)?;
+        }
         let spec = &mut subject.spec;
         spec.ignore.extend(self.ignore.iter().cloned());
         if !self.date_pattern.is_empty() {
@@ -153,6 +157,7 @@ impl Test {
                 UseDns::Raw => Names::Raw,
             };
         }
+        Ok(())
     }
 }
 
