@@ -6,12 +6,15 @@
 mod client;
 mod conformance;
 mod filter_test;
+pub mod import;
 mod lines;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -20,6 +23,7 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::conformance::Conformance;
 use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
+use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -78,8 +82,19 @@ enum Verb {
         /// The jail
         jail: String,
     },
+    /// Take over the bans of fail2ban, and how often it banned whom
+    Import {
+        /// fail2ban's database
+        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3")]
+        file: PathBuf,
+        /// Only say what would be taken over
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Try filters, without the daemon
     Filter {
         #[command(subcommand)]
@@ -118,6 +133,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Verb::Filter { verb } = &arguments.verb {
         return offline(verb, arguments.json);
+    }
+    if let Verb::Verify(verify) = &arguments.verb {
+        return checked(verify, arguments.json);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -169,6 +187,18 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Needs neither bus nor daemon.
+fn checked(verify: &Verify, json: bool) -> ExitCode {
+    let verdict = verify.run(json);
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 async fn run(arguments: Arguments) -> Result<(), ClientError> {
     let client = Client::connect().await?;
     let json = arguments.json;
@@ -204,6 +234,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::why(&canonical(&address), &reasons, client::now()),
             }
         }
+        Verb::Import { file, dry_run } => {
+            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
+            match json {
+                true => render::to_json(&outcome),
+                false => outcome.text(),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -235,8 +272,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -258,7 +296,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         Verb::Status { .. }
         | Verb::Bans { .. }
         | Verb::Why { .. }
+        | Verb::Import { .. }
         | Verb::Monitor
+        | Verb::Verify(_)
         | Verb::Filter { .. } => {
             return Ok(String::new());
         }

@@ -3,12 +3,15 @@
 //! Comes in: the name of a filter with its arguments, or of a jail, enabled or not. Goes out: the text
 //! of its patterns, expanded but not compiled, and what is wrong with the files.
 
-use crate::config::diagnostic::{Diagnostic, Level};
+use std::collections::BTreeMap;
+
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
+use crate::config::reading::Reading;
 use crate::config::resolve::{self, Jails, LogType, ResolvedFilter};
 use crate::config::tree::Value;
-use crate::config::value;
-use crate::engine::filter::{FilterSpec, Names, Text};
+use crate::config::{spec, value};
+use crate::engine::filter::FilterSpec;
 use crate::engine::settings::Matches;
 
 /// A filter, and which journal entries are for it.
@@ -26,7 +29,7 @@ pub struct Alone {
 /// Everything that is wrong with it.
 pub fn filter(layout: &Layout, text: &str, log: LogType) -> Result<Alone, Vec<Diagnostic>> {
     let (filter, problems) = resolve::filter(layout, text, log);
-    usable(&problems).map(|()| alone(&filter))
+    alone(filter, BTreeMap::new(), problems)
 }
 
 /// The filter of a jail.
@@ -39,7 +42,7 @@ pub fn jail(layout: &Layout, name: &str, log: LogType) -> Result<Alone, Vec<Diag
         return Err(Vec::new());
     }
     let jail = jails.resolve(name, log);
-    usable(&jail.problems).map(|()| alone(&jail.filter))
+    alone(jail.filter, jail.options, jail.problems)
 }
 
 /// What `text`, written like `journalmatch`, selects.
@@ -63,48 +66,27 @@ pub fn names(layout: &Layout) -> Result<Vec<String>, Diagnostic> {
     Ok(stems.map(str::to_owned).collect())
 }
 
-fn usable(problems: &[Diagnostic]) -> Result<(), Vec<Diagnostic>> {
-    let errors = problems.iter().filter(|p| p.level == Level::Error);
-    let errors: Vec<Diagnostic> = errors.cloned().collect();
+/// `options` are those of the jail, if there is one.
+fn alone(
+    filter: ResolvedFilter,
+    mut options: BTreeMap<String, Value>,
+    problems: Vec<Diagnostic>,
+) -> Result<Alone, Vec<Diagnostic>> {
+    options.extend(filter.options);
+    let mut reading = Reading {
+        place: Place::file_named("filter.d"),
+        options,
+        problems,
+    };
+    let spec = spec::read(&filter.name, &mut reading);
+    let matches = reading.parsed("journalmatch", value::matches);
+    let mut errors = reading.problems;
+    errors.retain(|problem| problem.level == Level::Error);
     match errors.is_empty() {
-        true => Ok(()),
+        true => Ok(Alone {
+            spec,
+            matches: matches.unwrap_or_default(),
+        }),
         false => Err(errors),
-    }
-}
-
-fn alone(filter: &ResolvedFilter) -> Alone {
-    let text = |key: &str| {
-        let value = filter.options.get(key).map(|value| value.text.trim());
-        value.filter(|text| !text.is_empty())
-    };
-    let lines = |key: &str| {
-        let items = filter.options.get(key).into_iter().flat_map(Value::items);
-        items.map(|(line, _)| line.to_owned()).collect()
-    };
-    Alone {
-        matches: text("journalmatch")
-            .and_then(|text| value::matches(text).ok())
-            .unwrap_or_default(),
-        spec: FilterSpec {
-            name: filter.name.clone(),
-            text: match text("matchtext") {
-                Some("message") => Text::Message,
-                _ => Text::Line,
-            },
-            prefix: text("prefregex").map(str::to_owned),
-            fail: lines("failregex"),
-            ignore: lines("ignoreregex"),
-            max_lines: text("maxlines")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(1),
-            dates: lines("datepattern"),
-            names: match text("usedns") {
-                Some("no") => Names::Never,
-                Some("raw") => Names::Raw,
-                Some("yes") => Names::LookUp,
-                _ => Names::Warn,
-            },
-            ..FilterSpec::default()
-        },
     }
 }

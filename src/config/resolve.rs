@@ -198,6 +198,11 @@ impl<'a> Jails<'a> {
         scope.value(key)
     }
 
+    /// The files of a filter.
+    pub(crate) fn filter(&mut self, name: &str) -> Arc<Layers> {
+        self.library.read(&format!("filter.d/{name}"))
+    }
+
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
         let fuel = Fuel::default();

@@ -11,6 +11,7 @@ use encoding_rs::Encoding;
 
 use crate::cli::filter_test::TestError;
 use crate::cli::lines::Lines;
+use crate::config::resolve::LogType;
 use crate::engine::filter::Filter;
 use crate::engine::record::Record;
 use crate::engine::settings::{Journal, Matches};
@@ -63,6 +64,14 @@ impl Log {
             Kind::Line => "the line given",
             Kind::Stdin => "standard input",
             Kind::File(_) | Kind::Journal(_) => &self.name,
+        }
+    }
+
+    /// What filters call it.
+    pub(crate) fn log_type(&self) -> LogType {
+        match self.kind {
+            Kind::Journal(_) => LogType::Journal,
+            Kind::Line | Kind::Stdin | Kind::File(_) => LogType::File,
         }
     }
 

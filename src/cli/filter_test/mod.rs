@@ -101,7 +101,9 @@ impl Test {
         json: bool,
         print: &mut impl FnMut(&str) -> io::Result<()>,
     ) -> Result<ExitCode, TestError> {
-        let mut subject = Subject::find(&self.filter, self.jail, self.config_dir.as_deref())?;
+        let log = Log::open(&self.log, self.encoding);
+        let directory = self.config_dir.as_deref();
+        let mut subject = Subject::find(&self.filter, self.jail, directory, log.log_type())?;
         self.adjust(&mut subject)?;
         let filter = Filter::compile(subject.spec.clone()).map_err(|errors| {
             let errors = errors.iter().map(|error| {
@@ -110,7 +112,6 @@ impl Test {
             });
             TestError::Refused(errors.collect::<Vec<String>>().join("\n"))
         })?;
-        let log = Log::open(&self.log, self.encoding);
         let now = now();
         let look = Look {
             now,

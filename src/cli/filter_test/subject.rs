@@ -31,16 +31,15 @@ impl Subject {
         text: &str,
         is_jail: bool,
         directory: Option<&Path>,
+        log: LogType,
     ) -> Result<Self, TestError> {
-        let layout = directory.map_or_else(Layout::default, |directory| {
-            Layout::fail2ban(directory.to_owned())
-        });
+        let layout = Layout::choose(directory, Path::new("/usr/lib/banishd"));
         let jail = match text.strip_prefix("jail:") {
             Some(name) => Some(name),
             None => is_jail.then_some(text),
         };
         if let Some(name) = jail {
-            let found = alone::jail(&layout, name, LogType::File);
+            let found = alone::jail(&layout, name, log);
             let none = || format!("there is no jail '{name}' in {}", layout.admin.display());
             return Ok(Self::of(
                 format!("jail {name}"),
@@ -50,7 +49,7 @@ impl Subject {
         let name = text.split('[').next().unwrap_or_default().trim_end();
         let names = alone::names(&layout).map_err(|problem| refused(&[problem], String::new))?;
         if names.iter().any(|known| known == name) {
-            let found = alone::filter(&layout, text, LogType::File);
+            let found = alone::filter(&layout, text, log);
             let found = found.map_err(|problems| refused(&problems, String::new))?;
             return Ok(Self::of(format!("filter {text}"), found));
         }
