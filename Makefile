@@ -13,6 +13,11 @@ SYSCONFDIR  ?= /etc
 LIBDIR       = $(DESTDIR)$(PREFIX)/lib
 DATADIR      = $(DESTDIR)$(PREFIX)/share
 
+# What systemd starts, and what tells it when.
+PROGRAMS    := banishd banishd-action banishd-resolve
+UNITS       := banishd.service banishd-action.socket banishd-action@.service \
+               banishd-resolve.socket banishd-resolve@.service
+
 # Debian packages that building, demonstrating and testing need.
 BUILD_NEEDS := gcc libc6-dev pkg-config libsystemd-dev
 DEB_NEEDS   := dpkg-dev
@@ -30,7 +35,7 @@ SCRIPTS := .ci/run tests/prepare units/debian/build \
 
 .PHONY: build demo check lint host-check bench host-bench install uninstall deb clean help
 
-build: ## build the daemon and the client
+build: ## build the daemon, its helpers and the client
 	tests/prepare $(BUILD_NEEDS)
 	cargo build --release --locked
 
@@ -86,11 +91,11 @@ deb: ## make a Debian package in target/debian
 	units/debian/build $(DEB_VERSION) $(DEB)
 
 install: ## install what `make build` built (DESTDIR=, PREFIX=/usr)
-	install -D -m 755 target/release/banishd $(LIBDIR)/banishd/banishd
+	install -D -m 755 -t $(LIBDIR)/banishd $(addprefix target/release/,$(PROGRAMS))
 	install -D -m 755 target/release/banishctl $(DESTDIR)$(PREFIX)/bin/banishctl
 	install -D -m 644 -t $(LIBDIR)/banishd config/*.conf
 	install -D -m 644 -t $(LIBDIR)/banishd/filter.d config/filter.d/*.conf
-	install -D -m 644 units/banishd.service $(LIBDIR)/systemd/system/banishd.service
+	install -D -m 644 -t $(LIBDIR)/systemd/system $(addprefix units/,$(UNITS))
 	install -D -m 644 units/banishd.sysusers $(LIBDIR)/sysusers.d/banishd.conf
 	install -D -m 644 dbus/org.banishd.Banish1.conf $(DATADIR)/dbus-1/system.d/org.banishd.Banish1.conf
 	install -D -m 644 dbus/org.banishd.Banish1.service $(DATADIR)/dbus-1/system-services/org.banishd.Banish1.service
@@ -104,7 +109,7 @@ install: ## install what `make build` built (DESTDIR=, PREFIX=/usr)
 uninstall: ## remove what `make install` installed; configuration and state stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/banishctl
 	rm -rf $(LIBDIR)/banishd $(DATADIR)/doc/banishd
-	rm -f $(LIBDIR)/systemd/system/banishd.service $(LIBDIR)/sysusers.d/banishd.conf
+	rm -f $(addprefix $(LIBDIR)/systemd/system/,$(UNITS)) $(LIBDIR)/sysusers.d/banishd.conf
 	rm -f $(DATADIR)/dbus-1/system.d/org.banishd.Banish1.conf
 	rm -f $(DATADIR)/dbus-1/system-services/org.banishd.Banish1.service
 	rm -f $(addprefix $(DATADIR)/dbus-1/interfaces/,$(notdir $(wildcard dbus/*.xml)))

@@ -23,7 +23,11 @@ pub mod reader;
 pub mod store;
 pub mod sys;
 
+pub mod ask;
 pub mod dbus;
+pub mod helper;
 
+pub mod action;
 pub mod cli;
 pub mod daemon;
+pub mod resolve;

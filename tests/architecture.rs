@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which of our top modules each may name. `bin` names only the two mains.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+/// Which of our top modules each may name. `bin` names only the mains.
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
@@ -17,10 +17,14 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
     ("dbus", &["dbus", "engine", "sys"]),
+    ("helper", &["helper", "sys"]),
+    ("ask", &["ask", "helper", "engine", "sys"]),
+    ("resolve", &["resolve", "helper", "sys"]),
+    ("action", &["action", "helper", "config", "engine", "sys"]),
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "logfile", "reader", "firewall", "store", "host",
+            "daemon", "config", "journal", "logfile", "reader", "firewall", "store", "host", "ask",
             "dbus", "engine", "sys",
         ],
     ),

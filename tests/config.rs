@@ -3,6 +3,9 @@
 //! Each directory below `tests/data/config` stands for /etc/banishd, over the shipped files; what it
 //! amounts to is in `tests/snapshots` (`INSTA_UPDATE=always` writes it anew).
 
+mod stock;
+mod stream;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -23,6 +26,7 @@ fn load_over_shipped(admin: &Path) -> (Settings, Vec<Diagnostic>) {
         admin: admin.to_owned(),
         vendor: root().join("config"),
         services: root().join("tests/data/none"),
+        ..Layout::default()
     })
 }
 
@@ -151,6 +155,7 @@ fn without_the_package_there_is_nothing_but_a_clear_word() {
         admin: empty.path().join("etc"),
         vendor: empty.path().join("usr"),
         services: empty.path().join("services"),
+        ..Layout::default()
     };
 
     let (settings, problems) = load(&layout);

@@ -141,6 +141,29 @@ async fn a_bus_that_reads_too_late_is_told_to_read_everything_anew() {
 }
 
 #[tokio::test]
+async fn that_fail2ban_bans_too_is_told_and_is_no_trouble() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for (runs, notices) in [(true, 1), (false, 0)] {
+            house.rival.send_replace(runs);
+            // The bus is told to look.
+            let told = |news| matches!(news, News::State(_)).then_some(());
+            let manager = loop {
+                visitor.news(told).await;
+                let manager = visitor.ask(Request::Manager).await;
+                if manager.notices.len() == notices {
+                    break manager;
+                }
+            };
+            assert_eq!(manager.troubles, Vec::<String>::new());
+            let said = manager.notices.concat();
+            assert!(!runs || said.contains("systemctl disable --now fail2ban"));
+        }
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reader_that_ends_ends_the_daemon() {
     let house = House::new();
     let forever = house.live(async |_| {

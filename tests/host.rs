@@ -5,6 +5,7 @@
 )]
 
 mod login1;
+mod systemd1;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,10 +17,11 @@ use banishd::engine::address::AddressSet;
 use banishd::engine::protected::Protected;
 use banishd::engine::time::Timestamp;
 use banishd::host::accounts::Admins;
-use banishd::host::{Places, resolvers, watch};
+use banishd::host::{Places, resolvers, rival, watch};
 use tokio::sync::watch::{Receiver, Sender, channel};
 
 use login1::{Bus, Login1, Session};
+use systemd1::Systemd1;
 
 #[test]
 fn name_servers_are_read_as_resolv_conf_has_them() {
@@ -250,6 +252,46 @@ async fn sessions_stay_known_while_the_bus_restarts() {
     login1.begin(Session::of(0, "root", "198.51.100.2")).await;
 
     watched.until_sessions(2).await;
+}
+
+#[tokio::test]
+async fn that_fail2ban_runs_is_known_whenever_it_begins_and_ends() {
+    let mut bus = Bus::start();
+    let places = Places {
+        bus: Some(bus.address.clone()),
+        ..Places::default()
+    };
+    let (sender, mut active) = channel(false);
+    let watching = tokio::spawn(async move { rival::follow(&places, sender).await });
+
+    let systemd = Systemd1::appear(&bus).await;
+    systemd.load().await;
+    let mut becomes = async |wanted| {
+        let becomes = active.wait_for(|active| *active == wanted);
+        tokio::time::timeout(PATIENCE, becomes)
+            .await
+            .unwrap()
+            .unwrap();
+    };
+    for (state, runs) in [("activating", true), ("failed", false), ("active", true)] {
+        systemd.turn(state).await;
+        becomes(runs).await;
+    }
+    systemd.unload().await;
+    becomes(false).await;
+
+    systemd.load().await;
+    becomes(true).await;
+    bus.restart();
+    drop(systemd);
+    let systemd = Systemd1::appear(&bus).await;
+    becomes(false).await;
+    systemd.turn("active").await;
+    systemd.load().await;
+    becomes(true).await;
+
+    drop(active);
+    watching.await.unwrap();
 }
 
 #[tokio::test]

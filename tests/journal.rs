@@ -33,6 +33,9 @@ pub(crate) mod journald;
 /// The listener's law under faults.
 #[path = "journal/law.rs"]
 mod law;
+/// What filters remember, over restarts and faults.
+#[path = "journal/memory.rs"]
+mod memory;
 
 use journald::{Journald, wait_until};
 
@@ -458,7 +461,10 @@ impl Ear {
                 Heard::CaughtUp => self.is_caught_up = true,
                 Heard::Suppressed { unit, messages } => self.suppressed.push((unit, messages)),
                 // Not every trouble is one: what counts is what is heard after all.
-                Heard::Trouble { .. } | Heard::Recovered(_) | Heard::Gone(_) => {}
+                Heard::Trouble { .. }
+                | Heard::Complaint { .. }
+                | Heard::Recovered(_)
+                | Heard::Gone(_) => {}
             }
         }
     }

@@ -420,7 +420,7 @@ impl Ear {
                 self.troubles.insert(log, text);
             }
             Heard::Recovered(log) => drop(self.troubles.remove(&log)),
-            Heard::Suppressed { .. } => panic!("files drop nothing"),
+            Heard::Complaint { .. } | Heard::Suppressed { .. } => panic!("{heard:?}"),
         }
     }
 

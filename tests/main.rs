@@ -14,12 +14,16 @@ mod cli;
 mod config;
 /// The whole daemon on scripted edges.
 mod daemon;
+/// Dates in log lines.
+mod dates;
 /// Client and service over a socket pair and a real bus.
 mod dbus;
 /// Every shipped filter against sample records.
 mod filters;
 /// The firewall backends in a network namespace of their own.
 mod firewall;
+/// The two programs over real sockets, and the daemon's side of them.
+mod helpers;
 /// The protected set against a real kernel.
 mod host;
 /// The reader against a real journald.

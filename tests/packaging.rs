@@ -76,11 +76,8 @@ fn every_page_of_ours_that_anything_refers_to_exists() {
     // `make install` links this name to banishd.service.8.
     let mut have: BTreeSet<String> = BTreeSet::from(["banishd.8".to_owned()]);
     have.extend(files("man").iter().map(|path| name(path)));
-    let mut texts = vec![(
-        "units/banishd.service".to_owned(),
-        read("units/banishd.service"),
-    )];
-    for folder in ["man", "config"] {
+    let mut texts = Vec::new();
+    for folder in ["units", "man", "config"] {
         for path in files(folder) {
             texts.push((name(&path), fs::read_to_string(&path).unwrap()));
         }
@@ -146,8 +143,95 @@ fn the_user_of_the_unit_is_the_one_that_is_made_and_may_own_the_name() {
         .find_map(|line| line.strip_prefix("User="))
         .unwrap();
 
-    assert!(read("units/banishd.sysusers").contains(&format!("u     {user} ")));
+    assert!(users().contains(user));
     assert!(read("dbus/org.banishd.Banish1.conf").contains(&format!("<policy user=\"{user}\">")));
+}
+
+/// The users that are made.
+fn users() -> BTreeSet<String> {
+    let made = read("units/banishd.sysusers");
+    let words = made.lines().map(|line| line.split_whitespace());
+    let users = words.filter_map(|mut words| (words.next()? == "u").then(|| words.next())?);
+    users.map(str::to_owned).collect()
+}
+
+/// The values of an option in a unit file.
+fn values(unit: &str, option: &str) -> Vec<String> {
+    let text = read(&format!("units/{unit}"));
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let found = lines.filter(|(key, _)| *key == option);
+    found.map(|(_, value)| value.to_owned()).collect()
+}
+
+#[test]
+fn each_socket_is_the_daemons_alone_and_leads_to_its_program() {
+    let places = banishd::ask::Places::default();
+    let daemon = values("banishd.service", "User");
+    for (name, listens) in [("resolve", places.resolve), ("action", places.action)] {
+        let (socket, service) = (
+            format!("banishd-{name}.socket"),
+            format!("banishd-{name}@.service"),
+        );
+        assert_eq!(values(&socket, "ListenStream"), [listens.to_str().unwrap()]);
+        assert_eq!(values(&socket, "Accept"), ["yes"]);
+        assert_eq!(values(&socket, "SocketUser"), daemon);
+        assert_eq!(values(&socket, "SocketMode"), ["0600"]);
+        assert_eq!(values(&socket, "TriggerLimitIntervalSec"), ["0"]);
+        let program = format!("/usr/lib/banishd/banishd-{name}");
+        assert_eq!(values(&service, "ExecStart"), [program]);
+        for option in ["Wants", "After"] {
+            assert!(
+                values("banishd.service", option)[0].contains(&socket),
+                "{option}"
+            );
+        }
+    }
+}
+
+#[test]
+fn names_are_looked_up_by_a_user_without_any_right() {
+    let service = "banishd-resolve@.service";
+
+    let user = &values(service, "User")[0];
+
+    assert!(users().contains(user) && *user != values("banishd.service", "User")[0]);
+    for (option, expected) in [
+        ("CapabilityBoundingSet", ""),
+        ("NoNewPrivileges", "yes"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("AmbientCapabilities", "-"),
+    ] {
+        let found = values(service, option);
+        let found = found.first().map_or("-", String::as_str);
+        assert_eq!(found, expected, "{option}");
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in files("units") {
+        let unit = fs::read_to_string(&path).unwrap();
+        // What they start is not installed here.
+        let unit = unit
+            .replace("/usr/lib/banishd/banishd", "/bin/true #")
+            .replace("/usr/bin/banishctl", "/bin/true");
+        fs::write(directory.path().join(name(&path)), unit).unwrap();
+    }
+    for unit in [
+        "banishd.service",
+        "banishd-action.socket",
+        "banishd-resolve.socket",
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "the test runs systemd-analyze")]
+        let mut verify = std::process::Command::new("systemd-analyze");
+        verify
+            .args(["verify", "--man=no"])
+            .arg(directory.path().join(unit));
+        let verified = verify.output().unwrap();
+        let said = String::from_utf8(verified.stderr).unwrap();
+        assert!(!said.contains("banishd"), "{unit}: {said}");
+    }
 }
 
 #[test]
@@ -170,9 +254,41 @@ fn a_unit_that_fails_often_is_started_again_and_keeps_its_bans() {
     }
 }
 
+/// The Makefile, with the names that lists stand for.
+fn expanded() -> String {
+    let makefile = read("Makefile").replace("\\\n", " ");
+    let value = |list: &str| {
+        let line = makefile
+            .lines()
+            .find(|line| line.starts_with(list))
+            .unwrap();
+        line.split_once(":=").unwrap().1.trim().to_owned()
+    };
+    let (units, programs) = (value("UNITS"), value("PROGRAMS"));
+    makefile
+        .replace("$(UNITS)", &units)
+        .replace("$(PROGRAMS)", &programs)
+}
+
+#[test]
+fn every_program_is_built_installed_and_packaged() {
+    let install = expanded();
+    let (_, install) = install.split_once("\ninstall:").unwrap();
+    let package = read("units/debian/build");
+    for path in files("src/bin") {
+        let program = name(&path).strip_suffix(".rs").unwrap().to_owned();
+        assert!(read("Cargo.toml").contains(&format!("name = \"{program}\"")));
+        assert!(install.contains(&program), "{program} is not installed");
+        assert!(
+            package.contains(&format!("/{program}")),
+            "{program} is not stripped"
+        );
+    }
+}
+
 #[test]
 fn make_install_and_uninstall_name_every_file_we_ship() {
-    let makefile = read("Makefile");
+    let makefile = expanded();
     let (_, rest) = makefile.split_once("\ninstall:").unwrap();
     let (install, uninstall) = rest.split_once("\nuninstall:").unwrap();
 

@@ -1,16 +1,18 @@
 //! Scenarios and laws of the engine on a simulated clock.
 
 use banishd::engine::address::Offender;
-use banishd::engine::command::{Command, Refusal, Reply};
+use banishd::engine::command::{Command, Import, Imported, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
 use banishd::engine::ledger::PREFIXES_MAX;
 use banishd::engine::protected::Protected;
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{Global, Settings};
 use banishd::engine::time::{BanTime, Span};
 use banishd::engine::view::JailState;
 
 use crate::support::sim::{Sim, jail, jail_settings, offender, settings};
 
+mod counting;
 mod laws;
 
 #[test]
@@ -535,4 +537,81 @@ fn a_permanent_ban_stays_and_so_does_one_for_longer_than_can_be_counted() {
 
         assert_eq!(sim.dropped(), ["sshd 192.0.2.1 +ever"], "{time:?}");
     }
+}
+
+#[test]
+fn an_import_takes_over_bans_with_their_ends_and_counts_what_it_leaves() {
+    let mut sim = Sim::new(&["sshd"]);
+    let ago = |secs| sim.now.wall.minus(Span::from_secs(secs));
+    let import = |name: &str, who: &str, since, until, bans| Import {
+        jail: jail(name),
+        offender: offender(who),
+        since,
+        until,
+        failures: 5,
+        bans,
+    };
+    let later = |secs| Some(sim.now.wall.plus(Span::from_secs(secs)));
+    let list = vec![
+        import("sshd", "192.0.2.1", ago(60), later(3000), 4),
+        import("sshd", "192.0.2.2", ago(90_000), None, 1),
+        import("sshd", "192.0.2.3", ago(700), Some(ago(100)), 2),
+        import("sshd", "203.0.113.9", ago(60), later(60), 1),
+        import("sshd", "127.0.0.1", ago(60), later(60), 1),
+        import("gone", "192.0.2.1", ago(60), later(60), 1),
+    ];
+
+    let reply = sim.ask(Command::Import(list.clone()));
+    let expected = Imported {
+        banned: 2,
+        expired: 1,
+        spared: 2,
+        no_jail: 1,
+        ..Imported::default()
+    };
+    assert_eq!(reply, Ok(Reply::Imported(expected)));
+    assert_eq!(
+        sim.dropped(),
+        ["sshd 192.0.2.1 +3000", "sshd 192.0.2.2 +ever"]
+    );
+    let state = sim.state();
+
+    let again = Imported {
+        banned: 0,
+        known: 2,
+        ..expected
+    };
+    assert_eq!(sim.ask(Command::Import(list)), Ok(Reply::Imported(again)));
+    sim.restart();
+    assert_eq!(sim.state(), state);
+
+    sim.ban("sshd", "192.0.2.3", None).unwrap();
+    let ban = sim
+        .engine
+        .ledger()
+        .find(&jail("sshd"), &offender("192.0.2.3"));
+    assert_eq!(ban.unwrap().earlier, 2);
+}
+
+#[test]
+fn a_log_that_is_read_no_more_holds_nothing_back() {
+    let mut sim = Sim::new(&["sshd"]);
+    let file = LogName::named("file:/var/log/auth.log");
+    let position = Position {
+        cursor: Cursor("1".into()),
+        time: sim.now.wall,
+    };
+    sim.engine.handle_failures(sim.now, &[], &file, position);
+    sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
+    assert!(sim.disk.positions.contains_key(&file));
+
+    sim.jump(Span::from_secs(100));
+    sim.reboot();
+    sim.engine.handle_logs(sim.now, &[LogName::journal()]);
+    sim.engine.handle_deadline(sim.now);
+    sim.drain();
+    assert!(sim.ledger().is_empty());
+    sim.pass(5);
+
+    assert!(!sim.disk.positions.contains_key(&file));
 }

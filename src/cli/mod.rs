@@ -44,6 +44,11 @@ enum Verb {
         #[arg(long, value_name = "ADDRESS", conflicts_with = "jail")]
         of: Option<String>,
     },
+    /// Show why an address is banned
+    Why {
+        /// The address, or a prefix that it may lie within
+        address: String,
+    },
     /// Ban an address or a prefix
     Ban {
         /// The jail
@@ -140,6 +145,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::bans(&bans, client::now()),
             }
         }
+        Verb::Why { address } => {
+            let reasons = client.why(&address).await?;
+            match json {
+                true => render::why_json(&reasons),
+                false => render::why(&canonical(&address), &reasons, client::now()),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -191,7 +203,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Monitor => return Ok(String::new()),
+        Verb::Status { .. } | Verb::Bans { .. } | Verb::Why { .. } | Verb::Monitor => {
+            return Ok(String::new());
+        }
     };
     Ok(if json { format!("{value}\n") } else { text })
 }

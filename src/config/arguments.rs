@@ -1,78 +1,196 @@
-//! `name[option=value, …]`, as in `filter = sshd[mode=normal]`.
+//! `name[option=value, …]`, as in `filter = sshd[mode=normal]`; several of them in `action =`.
 //!
-//! Comes in: the text. Goes out: the name and its arguments, or where the syntax ends. Pure.
+//! Comes in: the value. Goes out: names and their arguments, each with its place, or what is wrong with
+//! the syntax. Pure.
 
-use crate::config::tree::Given;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::ini::Entry;
+use crate::config::tree::Value;
 
 /// A name with arguments.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     /// The name.
     pub(crate) name: String,
-    /// The arguments; of two with the same name the later one.
-    pub(crate) arguments: Given,
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// The arguments by their names as written; of two with the same name the later one.
+    pub(crate) arguments: BTreeMap<String, Value>,
 }
 
-/// Takes `text` apart.
+/// Takes `value` apart.
 ///
 /// # Errors
-/// The text from which on it makes no sense.
-pub(crate) fn parse(text: &str) -> Result<Call, String> {
-    let text = text.trim();
-    let (name, mut rest) = text.split_at(text.find('[').unwrap_or(text.len()));
-    let name = name.trim();
-    if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(text.to_owned());
-    }
-    let mut call = Call {
-        name: name.to_owned(),
-        ..Call::default()
+/// From where on it makes no sense.
+pub(crate) fn parse(value: &Value) -> Result<Vec<Call>, Diagnostic> {
+    let mut scan = Scan {
+        value,
+        rest: &value.text,
     };
-    while let Some(inner) = rest.strip_prefix('[') {
-        rest = group(inner, &mut call.arguments)?.trim_start();
+    let mut calls = Vec::new();
+    while let Some(call) = scan.call()? {
+        calls.push(call);
     }
-    match rest {
-        "" => Ok(call),
-        rest => Err(rest.to_owned()),
-    }
+    Ok(calls)
 }
 
-/// One bracket group, its `[` taken off; returns what follows its `]`.
-fn group<'a>(text: &'a str, arguments: &mut Given) -> Result<&'a str, String> {
-    let mut rest = text.trim_start();
-    loop {
-        if let Some(after) = rest.strip_prefix(']') {
-            return Ok(after);
+/// A value being taken apart.
+#[derive(Clone)]
+struct Scan<'a> {
+    value: &'a Value,
+    rest: &'a str,
+}
+
+impl<'a> Scan<'a> {
+    /// The next name with its groups; `None` at the end.
+    fn call(&mut self) -> Result<Option<Call>, Diagnostic> {
+        self.skip();
+        let place = self.place();
+        let name = self.take(|c| c.is_whitespace() || c == '[');
+        if name.is_empty() {
+            return match self.rest {
+                "" => Ok(None),
+                _ => Err(self.wrong()),
+            };
         }
-        let named = rest
-            .split_once('=')
-            .filter(|(name, _)| is_option(name.trim()));
-        let (name, value) = named.ok_or_else(|| rest.to_owned())?;
-        let (value, after) = value_of(value).ok_or_else(|| rest.to_owned())?;
-        arguments.insert(name.trim().to_lowercase(), value.trim().to_owned());
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(more) => more.trim_start(),
-            None if after.starts_with(']') => after,
-            None => return Err(after.to_owned()),
+        let mut call = Call {
+            name: name.to_owned(),
+            place,
+            arguments: BTreeMap::new(),
         };
-    }
-}
-
-/// The value at the beginning of `text`, and what follows it.
-fn value_of(text: &str) -> Option<(&str, &str)> {
-    for quote in ['"', '\''] {
-        if let Some(quoted) = text.strip_prefix(quote) {
-            return quoted.split_once(quote);
+        while self.rest.trim_start().starts_with('[') {
+            self.skip();
+            self.eat("[");
+            self.group(&mut call.arguments)?;
+        }
+        match self.rest.starts_with(|c: char| !c.is_whitespace()) {
+            true => Err(self.wrong()),
+            false => Ok(Some(call)),
         }
     }
-    Some(text.split_at(text.find([',', ']'])?))
-}
 
-/// Word characters, `-`, `_`, `.`, and a condition after `?`.
-fn is_option(name: &str) -> bool {
-    let word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '?' | '=');
-    !name.is_empty() && name.chars().all(word)
+    /// One group, after its `[` and up to and including its `]`.
+    fn group(&mut self, arguments: &mut BTreeMap<String, Value>) -> Result<(), Diagnostic> {
+        loop {
+            self.skip();
+            if self.eat("]") {
+                return Ok(());
+            }
+            let before = self.clone();
+            let (name, value) = self.argument().ok_or_else(|| before.wrong())?;
+            arguments.insert(name, value);
+            self.skip();
+            if !self.eat(",") && !self.rest.starts_with(']') {
+                return Err(self.wrong());
+            }
+        }
+    }
+
+    /// `name=value`, the value in quotes or up to `,` or `]`.
+    fn argument(&mut self) -> Option<(String, Value)> {
+        let place = self.place();
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let mut name = self.take(|c| !word(c)).to_owned();
+        if name.is_empty() {
+            return None;
+        }
+        if self.eat("?") {
+            let field = self.take(|c| !word(c));
+            let value = self.eat("=").then(|| self.take(|c| !word(c)))?;
+            name = format!("{name}?{field}={value}");
+        }
+        self.skip();
+        if !self.eat("=") {
+            return None;
+        }
+        let quote = self.rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let from = match quote {
+            Some(quote) => {
+                self.rest = self.rest.strip_prefix(quote)?;
+                let from = self.at();
+                self.take(|c| c == quote);
+                from
+            }
+            None => {
+                let from = self.at();
+                self.take(|c| matches!(c, ',' | ']'));
+                from
+            }
+        };
+        let value = self.part(&name, place, from);
+        if self.rest.is_empty() {
+            return None;
+        }
+        if let Some(quote) = quote {
+            self.rest = self.rest.strip_prefix(quote)?;
+        }
+        Some((name, value))
+    }
+
+    /// The text since `from`, as the value of an option of its own.
+    fn part(&self, name: &str, place: Place, from: usize) -> Value {
+        let text = self.value.text.get(from..self.at()).unwrap_or_default();
+        let skipped = text.len() - text.trim_start().len();
+        let text = text.trim();
+        let count = text.matches('\n').count();
+        let first = self.value.place_at(from + skipped);
+        let above = self.value.text.get(..from + skipped).unwrap_or_default();
+        let later = self
+            .value
+            .lines
+            .iter()
+            .skip(above.matches('\n').count() + 1);
+        let lines: Vec<Place> = std::iter::once(first)
+            .chain(later.take(count).cloned())
+            .collect();
+        Value::literal(Arc::new(Entry {
+            key: name.to_owned(),
+            place,
+            text: text.to_owned(),
+            lines,
+        }))
+    }
+
+    /// The text up to the first character that `ends` it.
+    fn take(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(ends).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    fn eat(&mut self, symbol: &str) -> bool {
+        let rest = self.rest.strip_prefix(symbol);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn skip(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn at(&self) -> usize {
+        self.value.text.len() - self.rest.len()
+    }
+
+    fn place(&self) -> Place {
+        self.value.place_at(self.at())
+    }
+
+    fn wrong(&self) -> Diagnostic {
+        let rest: String = self.rest.trim().chars().take(40).collect();
+        Diagnostic::error(
+            &self.place(),
+            match rest.as_str() {
+                "" => "something is missing at its end".to_owned(),
+                rest => format!("'{rest}' makes no sense there"),
+            },
+            "write name or name[option=value, option=\"value\"]",
+        )
+    }
 }
 
 #[cfg(test)]
@@ -85,33 +203,31 @@ mod tests {
             ("sshd", "sshd", ""),
             (" sshd[] ", "sshd", ""),
             ("sshd[mode=aggressive]", "sshd", "mode=aggressive"),
-            ("a[x=1, y=\"v, ]w\"][Z='q\"', ]", "a", "x=1;y=v, ]w;z=q\""),
+            ("a[x=1, y=\"v, ]w\"][Z='q\"', ]", "a", "Z=q\";x=1;y=v, ]w"),
             ("a[x=1,x= 2 ]", "a", "x=2"),
             ("a[x=<tag>] [y=]", "a", "x=<tag>;y="),
             ("a/b[x=\"1\n2\"]", "a/b", "x=1\n2"),
         ] {
-            let call = parse(text).unwrap();
-            let pairs: Vec<String> = call
-                .arguments
-                .iter()
-                .map(|(k, v)| format!("{k}={v}"))
-                .collect();
+            let calls = parse(&Value::said("test", text)).unwrap();
+            let [call] = calls.as_slice() else {
+                panic!("{text}: {calls:?}");
+            };
+            let pairs = call.arguments.iter();
+            let pairs: Vec<String> = pairs.map(|(k, v)| format!("{k}={}", v.text)).collect();
             assert_eq!(
                 (call.name.as_str(), pairs.join(";").as_str()),
                 (name, arguments)
             );
         }
         for text in [
-            "",
             "[x=1]",
-            "a b",
             "a[x]",
             "a[x=1",
             "a[x=\"1]",
             "a[x=1]b",
             "a[x=\"1\"y]",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse(&Value::said("test", text)).is_err(), "{text}");
         }
     }
 }

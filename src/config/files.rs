@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Place, Source};
+use crate::sys::rooted::{self, NotRooted};
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,20 @@ pub struct Layout {
     pub vendor: PathBuf,
     /// Names of ports.
     pub services: PathBuf,
+    /// The name of the file that holds for all jails, without `.conf`.
+    pub global: &'static str,
+    /// Whose files count.
+    pub trust: Trust,
+}
+
+/// Whose files count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Everybody's who could put them there.
+    #[default]
+    Anybody,
+    /// Only such that root alone could have written: for whoever runs as root what they say.
+    Root,
 }
 
 impl Default for Layout {
@@ -29,6 +44,8 @@ impl Default for Layout {
             admin: PathBuf::from("/etc/banishd"),
             vendor: PathBuf::from("/usr/lib/banishd"),
             services: PathBuf::from("/etc/services"),
+            trust: Trust::default(),
+            global: "banishd",
         }
     }
 }
@@ -37,11 +54,28 @@ impl Default for Layout {
 pub(crate) const FILE_MAX: u64 = 1024 * 1024;
 
 impl Layout {
+    /// A tree of fail2ban's: one directory, usually `/etc/fail2ban`, with nothing below it.
+    #[must_use]
+    pub fn fail2ban(directory: PathBuf) -> Self {
+        Self {
+            vendor: directory.clone(),
+            admin: directory,
+            global: "fail2ban",
+            ..Self::default()
+        }
+    }
+
     /// The file of this name; `None` if there is none in either directory.
     pub(crate) fn read(&self, name: &str) -> Option<Result<Arc<Source>, Diagnostic>> {
         [&self.admin, &self.vendor]
             .into_iter()
-            .find_map(|directory| read(&directory.join(name)))
+            .find_map(|directory| read(&directory.join(name), self.trust))
+    }
+
+    /// Whether there is a file of this name in either directory.
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        let mut roots = [&self.admin, &self.vendor].into_iter();
+        roots.any(|root| root.join(name).is_file())
     }
 
     /// The names `directory/*.suffix` in either directory, sorted by their bytes.
@@ -68,7 +102,7 @@ impl Layout {
 
     /// The host's names of ports, empty if it has none.
     pub(crate) fn services(&self) -> String {
-        match read(&self.services) {
+        match read(&self.services, self.trust) {
             Some(Ok(source)) => source.text.clone(),
             Some(Err(_)) | None => String::new(),
         }
@@ -80,7 +114,15 @@ impl Layout {
     }
 }
 
-fn read(path: &Path) -> Option<Result<Arc<Source>, Diagnostic>> {
+fn read(path: &Path, trust: Trust) -> Option<Result<Arc<Source>, Diagnostic>> {
+    if trust == Trust::Root
+        && let Err(error) = rooted::resolve(path)
+    {
+        return match error {
+            NotRooted::Io(error) if absent(&error) => None,
+            error => Some(Err(not_rooted(path, &error))),
+        };
+    }
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if absent(&error) => return None,
@@ -137,6 +179,17 @@ fn undecodable(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
         &Place::at(&source, line, column),
         format!("the byte 0x{byte:02x} is not UTF-8"),
         "convert the file to UTF-8, iconv(1) does that",
+    )
+}
+
+fn not_rooted(path: &Path, error: &NotRooted) -> Diagnostic {
+    let name = path.display();
+    Diagnostic::error(
+        &Place::file_named(name.to_string()),
+        format!("commands in it are not run: {error}"),
+        format!(
+            "look at it and at each directory above: namei -l '{name}'; then chown root and chmod go-w"
+        ),
     )
 }
 

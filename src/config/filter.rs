@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::layers::{self, Layers};
 use crate::config::options::{self, nearest};
-use crate::config::tree::{Given, Scope, VALUE_MAX, Value};
+use crate::config::tree::{Fuel, Given, Scope, VALUE_MAX, Value};
 use crate::engine::filter::{Filter, FilterSpec, Part, steering};
 
 /// A filter's files, read, with the arguments of one jail.
@@ -46,16 +46,12 @@ impl FilterFile {
         place: &Place,
         given: &Given,
     ) -> Result<Self, Diagnostic> {
-        let call = match value.text.trim() {
-            "" => Call::default(),
-            text => arguments::parse(text).map_err(|rest| {
-                Diagnostic::error(
-                    place,
-                    format!("'{}' makes no sense there", rest.trim()),
-                    "write filter = name or filter = name[option=value, option=\"value\"]",
-                )
-            })?,
-        };
+        let call = arguments::parse(value)?.into_iter().next();
+        let call = call.unwrap_or_else(|| Call {
+            name: String::new(),
+            place: place.clone(),
+            arguments: BTreeMap::new(),
+        });
         let mut layers = Layers::default();
         if !call.name.is_empty() {
             layers = layers::read(layout, &format!("filter.d/{}", call.name));
@@ -251,6 +247,7 @@ impl FilterFile {
             tree,
             section: if initial { INIT } else { DEFINITION },
             given: &self.given,
+            fuel: &Fuel::default(),
         };
         scope.value(key)
     }
@@ -293,13 +290,14 @@ impl FilterFile {
     fn tag(&self, name: &str) -> Option<Result<String, Diagnostic>> {
         let key = name.to_lowercase();
         if let Some(text) = self.arguments.get(&key) {
-            return Some(Ok(text.clone()));
+            return Some(Ok(text.text.clone()));
         }
         let value = match name.rsplit_once('/') {
             Some((section, option)) if !section.is_empty() => Scope {
                 tree: &self.layers.tree,
                 section,
                 given: &self.given,
+                fuel: &Fuel::default(),
             }
             .value(&option.to_lowercase())
             .filter(|_| self.layers.tree.table(section).is_some()),

@@ -5,7 +5,7 @@
 
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::options::{self, idle, nearest};
-use crate::config::tree::{Given, Scope, Tree, Value};
+use crate::config::tree::{Fuel, Given, Scope, Tree, Value};
 use crate::config::value;
 use crate::engine::settings::{FirewallChoice, Global, LogLevel};
 
@@ -20,6 +20,7 @@ pub(crate) fn read(tree: &Tree, problems: &mut Vec<Diagnostic>) -> Global {
             tree,
             section: DEFINITION,
             given: &given,
+            fuel: &Fuel::default(),
         },
         problems,
     };
@@ -54,7 +55,7 @@ impl Reader<'_> {
         let parsed = match self.scope.value(key) {
             None => return,
             Some(Err(problem)) => Err(problem),
-            Some(Ok(Value { text, entry })) => parse(text.trim()).map_err(|reason| {
+            Some(Ok(Value { text, entry, .. })) => parse(text.trim()).map_err(|reason| {
                 Diagnostic::error(entry.value_place(), reason, "its default holds: correct it")
             }),
         };

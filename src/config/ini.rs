@@ -29,7 +29,7 @@ pub(crate) struct Section {
     /// Its header.
     pub(crate) place: Place,
     /// Its options.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Arc<Entry>>,
 }
 
 /// An option with its value as written, the lines joined by newlines.
@@ -97,12 +97,12 @@ pub(crate) fn parse(source: &Arc<Source>) -> Document {
                 document.lost(&span.name, &key.place);
                 continue;
             };
-            entries.push(Entry {
+            entries.push(Arc::new(Entry {
                 key: key.key.to_lowercase(),
                 place: key.place,
                 text: text.replace(SHIELD, ""),
                 lines: key.lines,
-            });
+            }));
         }
         document.sections.push(Section {
             name: span.name,

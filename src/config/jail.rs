@@ -137,7 +137,7 @@ impl Reader<'_> {
         let given = ["maxretry", "findtime", "bantime"];
         let given = given
             .iter()
-            .filter_map(|key| Some(((*key).to_owned(), self.text(key)?)));
+            .filter_map(|key| Some(((*key).to_owned(), self.value(key)?)));
         let given: Given = given.collect();
         let value = self.value("filter");
         let own_filter = self.scope.tree.table(self.scope.section);

@@ -2,12 +2,15 @@
 //!
 //! Comes in: a base name such as `jail` or `filter.d/sshd`. Goes out: one tree of `BASE.conf`,
 //! `BASE.d/*.conf`, `BASE.local`, `BASE.d/*.local` and what they include, and what is wrong with them.
-//! It opens nothing itself.
+//! It opens nothing itself, and no file twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::files::Layout;
 use crate::config::ini::{self, Document};
-use crate::config::tree::{Given, INCLUDES, Scope, Tree};
+use crate::config::tree::{Fuel, Given, INCLUDES, Scope, Tree};
 
 /// Files laid over each other.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub(crate) struct Layers {
     pub(crate) incomplete: bool,
     /// How many files were read.
     pub(crate) count: usize,
+    /// One of them is there to change what another one says: a `.local`, or one of `BASE.d`.
+    pub(crate) is_overlaid: bool,
 }
 
 /// So many files may one kind of configuration have, included ones counted.
@@ -27,29 +32,76 @@ const COUNT_MAX: usize = 512;
 
 /// Reads the files of `base`.
 pub(crate) fn read(layout: &Layout, base: &str) -> Layers {
-    let mut reading = Reading {
-        layout,
-        layers: Layers::default(),
-        planned: Vec::new(),
-        chain: Vec::new(),
-    };
-    let directory = format!("{base}.d");
-    for suffix in [".conf", ".local"] {
-        reading.planned.push(format!("{base}{suffix}"));
-        match layout.names(&directory, suffix) {
-            Ok(names) => reading.planned.extend(names),
-            Err(problem) => reading.fail(problem),
+    Library::new(layout).assemble(base)
+}
+
+/// Files that were read already: jails share filters and actions, and those what they include.
+pub(crate) struct Library<'a> {
+    layout: &'a Layout,
+    documents: BTreeMap<String, Option<Result<Arc<Document>, Diagnostic>>>,
+    layers: BTreeMap<String, Arc<Layers>>,
+}
+
+impl<'a> Library<'a> {
+    /// An empty one.
+    pub(crate) fn new(layout: &'a Layout) -> Self {
+        Self {
+            layout,
+            documents: BTreeMap::new(),
+            layers: BTreeMap::new(),
         }
     }
-    for name in reading.planned.clone() {
-        reading.file(&name);
+
+    /// Where the files are.
+    pub(crate) fn layout(&self) -> &'a Layout {
+        self.layout
     }
-    reading.layers
+
+    /// The files of `base`.
+    pub(crate) fn read(&mut self, base: &str) -> Arc<Layers> {
+        if let Some(layers) = self.layers.get(base) {
+            return Arc::clone(layers);
+        }
+        let layers = Arc::new(self.assemble(base));
+        self.layers.insert(base.to_owned(), Arc::clone(&layers));
+        layers
+    }
+
+    /// The files of `base`, for one who wants to change them.
+    pub(crate) fn assemble(&mut self, base: &str) -> Layers {
+        let mut reading = Reading {
+            library: self,
+            layers: Layers::default(),
+            planned: Vec::new(),
+            chain: Vec::new(),
+        };
+        let directory = format!("{base}.d");
+        for suffix in [".conf", ".local"] {
+            reading.planned.push(format!("{base}{suffix}"));
+            match reading.library.layout.names(&directory, suffix) {
+                Ok(names) => reading.planned.extend(names),
+                Err(problem) => reading.fail(problem),
+            }
+        }
+        for name in reading.planned.clone() {
+            reading.file(&name);
+        }
+        reading.layers
+    }
+
+    fn document(&mut self, name: &str) -> Option<Result<Arc<Document>, Diagnostic>> {
+        let layout = self.layout;
+        let document = self.documents.entry(name.to_owned()).or_insert_with(|| {
+            let source = layout.read(name)?;
+            Some(source.map(|source| Arc::new(ini::parse(&source))))
+        });
+        document.clone()
+    }
 }
 
 /// A reading in progress.
-struct Reading<'a> {
-    layout: &'a Layout,
+struct Reading<'a, 'b> {
+    library: &'a mut Library<'b>,
     layers: Layers,
     /// The files that are read in any case.
     planned: Vec<String>,
@@ -57,19 +109,20 @@ struct Reading<'a> {
     chain: Vec<String>,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
     /// Reads a file with what it includes; returns whether there is one.
     fn file(&mut self, name: &str) -> bool {
-        let source = match self.layout.read(name) {
+        let document = match self.library.document(name) {
             None => return false,
-            Some(Ok(source)) => source,
+            Some(Ok(document)) => document,
             Some(Err(problem)) => {
                 self.fail(problem);
                 return true;
             }
         };
         self.layers.count += 1;
-        let document = ini::parse(&source);
+        self.layers.is_overlaid |=
+            name.ends_with(".local") || self.planned.iter().skip(1).any(|it| it == name);
         let before = self.includes(&document, "before", name);
         let after = self.includes(&document, "after", name);
         self.layers
@@ -79,7 +132,7 @@ impl Reading<'_> {
         for (missing, include) in before {
             self.include(&include, &missing);
         }
-        self.layers.tree.add(document);
+        self.layers.tree.add(&document);
         for (missing, include) in after {
             self.include(&include, &missing);
         }
@@ -120,15 +173,12 @@ impl Reading<'_> {
             return Vec::new();
         };
         let mut tree = Tree::default();
-        tree.add(Document {
-            sections: vec![section.clone()],
-            problems: Vec::new(),
-            broken: Vec::new(),
-        });
+        tree.add_section(section);
         let scope = Scope {
             tree: &tree,
             section: INCLUDES,
             given: &Given::new(),
+            fuel: &Fuel::default(),
         };
         let value = match scope.value(key) {
             None => return Vec::new(),
@@ -172,7 +222,7 @@ fn joined(directory: &str, name: &str) -> String {
     for part in directory.split('/').chain(name.split('/')) {
         match part {
             "" | "." => {}
-            ".." => drop(parts.pop()),
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
             part => parts.push(part),
         }
     }

@@ -14,8 +14,17 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod action;
+mod compose;
+mod definition;
+pub mod dump;
 mod layers;
+mod tags;
+#[expect(dead_code, reason = "the types side is about to use it")]
 mod tree;
+
+#[expect(dead_code, reason = "the types side is about to use it")]
+mod resolve;
 
 mod arguments;
 mod span;
@@ -26,10 +35,11 @@ mod global;
 mod jail;
 mod options;
 
-use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
-use crate::config::tree::{Given, Scope};
+use crate::config::resolve::Jails;
+use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
@@ -52,6 +62,30 @@ pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     (settings, problems)
 }
 
+/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
+/// read, or must not be believed, could hold another text: then there is none.
+///
+/// # Errors
+/// Why there is no such command, for people.
+pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String, String> {
+    let jails = Jails::read(layout);
+    let layers = &jails.layers;
+    if layers.incomplete {
+        let errors = layers.problems.iter().filter(|p| p.level == Level::Error);
+        return Err(errors.min().map(ToString::to_string).unwrap_or_default());
+    }
+    let broken = &layers.tree.broken;
+    if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
+        return Err(reason.clone());
+    }
+    match jails.option(jail, option) {
+        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
+        Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
+        Some(Err(problem)) => Err(problem.to_string()),
+        Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),
+    }
+}
+
 /// Whether `text` can be read as a configuration file, and the values in it: for fuzzing.
 #[must_use]
 pub fn parse_only(text: &str) -> usize {
@@ -60,7 +94,7 @@ pub fn parse_only(text: &str) -> usize {
         text: text.to_owned(),
     });
     let mut tree = tree::Tree::default();
-    tree.add(ini::parse(&source));
+    tree.add(&ini::parse(&source));
     let given = Given::new();
     let mut count = 0;
     for (section, _) in tree.sections() {
@@ -68,6 +102,7 @@ pub fn parse_only(text: &str) -> usize {
             tree: &tree,
             section,
             given: &given,
+            fuel: &Fuel::default(),
         };
         count += scope
             .keys()
@@ -79,20 +114,17 @@ pub fn parse_only(text: &str) -> usize {
 }
 
 fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic>) {
-    let layers = layers::read(layout, "jail");
+    let mut layers = layers::read(layout, "jail");
+    layers
+        .tree
+        .preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
+    layers
+        .tree
+        .preset("fail2ban_confpath", &layout.admin.display().to_string());
     problems.extend(layers.problems);
     settings.incomplete |= layers.incomplete;
     let services = layout.services();
-    let given = Given::from([
-        (
-            "fail2ban_version".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
-        (
-            "fail2ban_confpath".to_owned(),
-            layout.admin.display().to_string(),
-        ),
-    ]);
+    let given = Given::new();
     for (section, place) in jail::sections(&layers.tree) {
         let Some(name) = JailName::new(section) else {
             problems.push(Diagnostic::error(
@@ -109,6 +141,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
                 tree: &layers.tree,
                 section,
                 given: &given,
+                fuel: &Fuel::default(),
             },
             place,
             problems: Vec::new(),

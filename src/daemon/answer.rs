@@ -1,7 +1,10 @@
 //! Requests of the bus: commands go to the engine and are answered by its effect, questions are
 //! answered at once.
 
+use tracing::warn;
+
 use crate::daemon::clock;
+use crate::daemon::logging::chain;
 use crate::daemon::readers::Readers;
 use crate::daemon::run::Daemon;
 use crate::dbus::link::{ManagerView, Request};
@@ -46,6 +49,14 @@ impl Daemon {
                 };
                 let bans = self.engine.ledger().after(None).filter(related);
                 let _ = reply.send(bans.cloned().collect());
+            }
+            Request::Lines(jail, offender, reply) => {
+                let lines = self.edges.store.lines(&jail, &offender);
+                let lines = lines.unwrap_or_else(|error| {
+                    warn!(error = %chain(&error), "cannot read the lines of a ban, showing none");
+                    Vec::new()
+                });
+                let _ = reply.send(lines);
             }
             Request::Manager(reply) => drop(reply.send(self.manager())),
             Request::Dropped(jail, reply) => {
@@ -102,6 +113,7 @@ impl Daemon {
         ManagerView {
             state: self.state().to_owned(),
             troubles: self.troubles(),
+            notices: self.notices(),
             backend: self.edges.firewall.name().to_owned(),
             bans: u32::try_from(count).unwrap_or(u32::MAX),
             bans_total: self.engine.jails().map(|jail| jail.bans_total).sum(),

@@ -14,6 +14,7 @@ pub mod report;
 pub mod run;
 pub mod signals;
 pub mod start;
+mod troubles;
 
 use std::process::ExitCode;
 

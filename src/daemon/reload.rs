@@ -13,6 +13,7 @@ use crate::daemon::logging::chain;
 use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
 use crate::daemon::start::tell;
+use crate::daemon::troubles::Troubles;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 
@@ -81,6 +82,7 @@ impl Daemon {
             .send_replace(settings.global.protect_groups.clone());
         self.edges.log.turn(settings.global.log_level);
         self.config_trouble = None;
+        self.helpers = Troubles::default();
         let wanted = tasks(&settings);
         let now = clock::now();
         self.engine.handle_settings(now, settings);

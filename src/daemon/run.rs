@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
+use crate::ask::{Answered, Asker};
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
@@ -21,9 +22,11 @@ use crate::daemon::reload::Reload;
 use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
 use crate::daemon::start::StartError;
+use crate::daemon::troubles::Troubles;
 use crate::daemon::{clock, notify};
 use crate::dbus::link::{LoopEnd, News};
 use crate::engine::Engine;
+use crate::engine::address::{AddressSet, Offender};
 use crate::engine::command::{Refusal, Reply, RequestId};
 use crate::engine::effect::{Answer, Effect, Event, Outcome};
 use crate::engine::protected::Protected;
@@ -42,12 +45,18 @@ pub struct Edges {
     pub store: Store,
     /// What blocks.
     pub firewall: AnyFirewall,
+    /// What finds out.
+    pub asker: Asker,
+    /// What was found out.
+    pub answers: Receiver<Answered>,
     /// The bus.
     pub link: LoopEnd,
     /// What the service manager wants.
     pub orders: Receiver<Order>,
     /// Whom nobody may ban.
     pub protected: watch::Receiver<Protected>,
+    /// Whether fail2ban runs.
+    pub rival: watch::Receiver<bool>,
     /// Whose sessions protect; sending has the host looked at anew.
     pub groups: watch::Sender<Vec<String>>,
     /// Where the configuration is.
@@ -84,6 +93,10 @@ pub struct Daemon {
     pub(super) config_trouble: Option<String>,
     /// Logs that cannot be read.
     pub(super) log_troubles: BTreeMap<LogName, LogTrouble>,
+    /// What is wrong with those that find things out.
+    pub(super) helpers: Troubles,
+    /// What the host's own name stands for.
+    own_name: AddressSet,
     caught_up: bool,
     stopping: bool,
     told_state: &'static str,
@@ -111,6 +124,8 @@ impl Daemon {
             notes: Vec::new(),
             config_trouble: None,
             log_troubles: BTreeMap::new(),
+            helpers: Troubles::default(),
+            own_name: AddressSet::default(),
             caught_up: false,
             stopping: false,
             told_state: "",
@@ -132,6 +147,7 @@ impl Daemon {
         let mut watchdog = interval(pace);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut protected = self.edges.protected.clone();
+        let mut rival = self.edges.rival.clone();
         let mut patience = pin!(sleep(PATIENCE));
         let mut knows_protected = false;
         let news = self.edges.link.news.clone();
@@ -152,10 +168,13 @@ impl Daemon {
                     self.engine.handle_deadline(clock::now());
                     self.edges.groups.send_modify(|_| ());
                 }
+                Some(answered) = self.edges.answers.recv() => self.learn(answered),
                 Ok(()) = protected.changed() => {
                     knows_protected = true;
                     self.protect();
+                    self.edges.asker.ask_own();
                 }
+                Ok(()) = rival.changed() => self.look_at_rival(*rival.borrow_and_update()),
                 () = &mut patience, if !knows_protected => {
                     knows_protected = true;
                     warn!("who must not be banned is not known yet, counting failures all the same");
@@ -217,9 +236,7 @@ impl Daemon {
                 None
             }
             Effect::Ask(id, question) => {
-                let why = format!("nobody answers {question:?}");
-                self.engine
-                    .handle_answer(clock::now(), id, Answer::Unknown(why));
+                self.edges.asker.ask(id, question);
                 None
             }
             Effect::Reply(id, result) => {
@@ -270,6 +287,7 @@ impl Daemon {
                 self.tell_of(&trouble);
                 self.log_troubles.insert(log, trouble);
             }
+            Heard::Complaint { jail, text } => warn!(jail = %jail, "jail '{jail}': {text}"),
             Heard::Recovered(log) => {
                 if self.recover(&log) {
                     info!("{log} can be read again");
@@ -302,9 +320,42 @@ impl Daemon {
         self.tell(News::Events(changed.collect()));
     }
 
+    /// Something was found out: the engine wants to know, or the daemon itself.
+    fn learn(&mut self, answered: Answered) {
+        if let Some((subject, trouble)) = answered.about {
+            self.helpers.note(subject, trouble);
+        }
+        match (answered.id, answered.answer) {
+            (Some(id), answer) => self.engine.handle_answer(clock::now(), id, answer),
+            (None, Answer::Addresses(own)) => {
+                self.own_name = own.into_iter().map(Offender::host).collect();
+                self.protect();
+            }
+            (None, _) => {}
+        }
+    }
+
     fn protect(&mut self) {
-        let protected = self.edges.protected.borrow_and_update().clone();
+        let mut protected = self.edges.protected.borrow_and_update().clone();
+        let own = protected.own.iter().chain(self.own_name.iter()).collect();
+        protected.own = own;
         self.engine.handle_protected(clock::now(), protected);
+    }
+
+    /// That both ban is no trouble of ours: everything is banned that should be.
+    fn look_at_rival(&mut self, is_active: bool) {
+        match is_active {
+            true => warn!("{RIVAL}"),
+            false => info!("fail2ban does not run any more"),
+        }
+        self.tell(News::State(self.state().to_owned()));
+    }
+
+    /// What to know although nothing is wrong, a sentence each.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let is_active = *self.edges.rival.borrow();
+        let rival = is_active.then(|| RIVAL.to_owned());
+        rival.into_iter().collect()
     }
 
     /// The regular look at what cannot announce its own end.
@@ -355,6 +406,7 @@ impl Daemon {
         let noted = self.notes.iter().chain(&self.config_trouble);
         let logs = self.log_troubles.values().map(|trouble| &trouble.text);
         let standing = noted.chain(logs).cloned();
+        let standing = standing.chain(self.helpers.sentences());
         standing
             .chain(self.engine.troubles())
             .chain(failed)
@@ -377,6 +429,10 @@ impl Daemon {
         self.news_lost = self.edges.link.news.try_send(news).is_err();
     }
 }
+
+/// What is said where fail2ban runs.
+const RIVAL: &str = "fail2ban runs as well, so both ban: 'banishctl import' takes its bans over, then \
+                     'systemctl disable --now fail2ban' ends it";
 
 /// How long what was heard waits for the first word on who must not be banned.
 const PATIENCE: Duration = Duration::from_secs(4);

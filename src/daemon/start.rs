@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::ask::{self, Asker};
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::files::Layout;
 use crate::config::load;
@@ -24,7 +26,7 @@ use crate::engine::effect::Remembered;
 use crate::engine::protected::Protected;
 use crate::engine::settings::{FirewallChoice, Settings};
 use crate::firewall::any::AnyFirewall;
-use crate::host::{self, Places};
+use crate::host::{self, Places, rival};
 use crate::store::claim::{Claim, Taken};
 use crate::store::{Store, StoreError};
 use crate::sys::user;
@@ -83,18 +85,21 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
 
     let now = clock::now();
     let wanted = tasks(&settings);
-    let (groups, groups_seen) = watch::channel(global.protect_groups.clone());
+    let host = watch_host(&args, global.protect_groups.clone());
     let engine = Engine::new(now, settings, Protected::default(), remembered);
     let (bus_end, loop_end) = link();
-    let (protected_sender, protected) = watch::channel(Protected::default());
+    let (asker, answers) = Asker::new(ask::Places::default());
     let edges = Edges {
         log: Arc::clone(&log),
         store,
         firewall,
+        asker,
+        answers,
         link: loop_end,
         orders: signals::listen().map_err(StartError::Timers)?,
-        protected,
-        groups,
+        protected: host.protected,
+        rival: host.rival,
+        groups: host.groups,
         layout,
         args: args.clone(),
     };
@@ -103,11 +108,6 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     daemon.config_trouble = config_trouble;
     daemon.drain().await;
 
-    let places = Places {
-        bus: args.bus.clone(),
-        ..Places::default()
-    };
-    let host = tokio::spawn(host::watch(places, groups_seen, protected_sender));
     let bus = args.bus.map_or(Bus::System, Bus::Address);
     let options = service::Options {
         bus,
@@ -122,13 +122,43 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     read.map_err(StartError::Reader)?;
     let ending = tokio::select! {
         ending = daemon.run(&mut readers) => ending,
-        _ = host => Err(StartError::TaskGone("the watch over the host's addresses")),
+        _ = host.task => Err(StartError::TaskGone("the watch over the host's addresses")),
         _ = &mut service => Err(StartError::TaskGone("the service on the bus")),
     };
     notify::stopping();
     readers.stop();
     service.abort();
     ending
+}
+
+/// The watch over the host.
+struct Watch {
+    protected: watch::Receiver<Protected>,
+    rival: watch::Receiver<bool>,
+    groups: watch::Sender<Vec<String>>,
+    task: JoinHandle<()>,
+}
+
+fn watch_host(args: &Args, protect_groups: Vec<String>) -> Watch {
+    let places = Places {
+        bus: args.bus.clone(),
+        ..Places::default()
+    };
+    let (groups, groups_seen) = watch::channel(protect_groups);
+    let (protected_sender, protected) = watch::channel(Protected::default());
+    let (rival_sender, rival) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            () = host::watch(places.clone(), groups_seen, protected_sender) => {}
+            () = rival::follow(&places, rival_sender) => {}
+        }
+    });
+    Watch {
+        protected,
+        rival,
+        groups,
+        task,
+    }
 }
 
 /// Reads the configuration, tells the log what is wrong with it, and returns as a trouble what no

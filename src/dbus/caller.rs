@@ -11,6 +11,7 @@ use zbus::message::Header;
 use zbus::names::{BusName, UniqueName};
 
 use crate::dbus::error::{Error, Kind, Result};
+use crate::sys::accounts;
 
 /// The sender of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,18 +26,17 @@ impl Caller {
     /// What the log and signals call it: the user's name, or `uid 1000` where it has none.
     #[must_use]
     pub fn label(&self) -> String {
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        name_of(&passwd, self.uid).map_or_else(|| format!("uid {}", self.uid), str::to_owned)
+        let passwd = accounts::passwd();
+        let user = accounts::users(&passwd).find(|user| user.uid == self.uid);
+        user.map_or_else(|| format!("uid {}", self.uid), |user| user.name.to_owned())
     }
 
     /// Whether it is a member of one of these groups.
     #[must_use]
     pub fn is_member_of(&self, groups: &[&str]) -> bool {
-        let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
-        groups
-            .iter()
-            .filter_map(|group| id_of(&file, group))
-            .any(|gid| self.gids.contains(&gid))
+        let file = accounts::group();
+        accounts::groups(&file)
+            .any(|group| groups.contains(&group.name) && self.gids.contains(&group.gid))
     }
 }
 
@@ -101,38 +101,4 @@ fn caller(credentials: &ConnectionCredentials) -> Result<Caller> {
 
 fn unknown(why: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::AccessDenied, format!("cannot tell who calls: {why}"))
-}
-
-/// The name of user `uid` in the text of `/etc/passwd`.
-fn name_of(passwd: &str, uid: u32) -> Option<&str> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, id) = (fields.next()?, fields.nth(1)?);
-        (id.parse() == Ok(uid)).then_some(name)
-    })
-}
-
-/// The id of `group` in the text of `/etc/group`.
-fn id_of(file: &str, group: &str) -> Option<u32> {
-    file.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, id) = (fields.next()?, fields.nth(1)?);
-        (name == group).then(|| id.parse().ok()).flatten()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_and_groups_are_found_by_whole_name_and_number() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nbad line\nada:x:1000:1000::/home/ada:\n";
-        let groups = "adm:x:4:ada\nsystemd-journal:x:999:\nadmx:x:5:\n";
-
-        assert_eq!(name_of(passwd, 1000), Some("ada"));
-        assert_eq!(name_of(passwd, 100), None);
-        assert_eq!(id_of(groups, "systemd-journal"), Some(999));
-        assert_eq!(id_of(groups, "ad"), None);
-    }
 }

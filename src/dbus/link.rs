@@ -38,6 +38,8 @@ pub enum Request {
     },
     /// Bans that cover an address or lie within a prefix.
     Lookup(Offender, oneshot::Sender<Vec<Ban>>),
+    /// The lines that led to a ban, as far as they are remembered.
+    Lines(JailName, Offender, oneshot::Sender<Vec<Box<str>>>),
     /// The daemon as a whole.
     Manager(oneshot::Sender<ManagerView>),
     /// Packets dropped for a jail so far.
@@ -51,6 +53,8 @@ pub struct ManagerView {
     pub state: String,
     /// What is wrong, where degraded: one sentence each.
     pub troubles: Vec<String>,
+    /// What to know although nothing is wrong: one sentence each.
+    pub notices: Vec<String>,
     /// The firewall: `nftables`, …
     pub backend: String,
     /// Bans in force.

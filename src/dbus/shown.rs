@@ -24,6 +24,7 @@ pub fn manager(view: &ManagerView, jails: usize) -> Values {
     collect([
         ("State", view.state.clone().into()),
         ("Troubles", view.troubles.clone().into()),
+        ("Notices", view.notices.clone().into()),
         ("Backend", view.backend.clone().into()),
         ("NJails", u32::try_from(jails).unwrap_or(u32::MAX).into()),
         ("NBans", view.bans.into()),
@@ -49,7 +50,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
             settings.map_or(0, |s| s.find_time.usec()).into(),
         ),
         ("BanUSec", ban_time.into()),
-        ("BanMaxUSec", ban_time.into()),
+        ("BanMaxUSec", settings.map_or(0, jail::longest).into()),
         ("NBans", view.bans.into()),
     ])
 }

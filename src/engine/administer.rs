@@ -4,12 +4,12 @@
 
 use crate::engine::Engine;
 use crate::engine::address::Offender;
-use crate::engine::command::{Command, Refusal, Reply, RequestId};
+use crate::engine::command::{Command, Import, Imported, Refusal, Reply, RequestId};
 use crate::engine::effect::{Event, Removal};
-use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::ledger::ban::{Ban, History, Origin};
 use crate::engine::ledger::{Key, PREFIXES_MAX};
 use crate::engine::settings::JailName;
-use crate::engine::time::{BanTime, Now};
+use crate::engine::time::{BanTime, Now, Timestamp};
 use crate::engine::view::JailState;
 
 impl Engine {
@@ -41,6 +41,7 @@ impl Engine {
                 .map(|()| self.unban_all(|ban| ban.jail == jail, Removal::Unbanned, &by)),
             Command::StartJail(jail) => self.start(jail),
             Command::StopJail(jail) => self.stop(jail),
+            Command::Import(bans) => Ok(self.import(&bans)),
         };
         self.outbox.answer(id, answer);
     }
@@ -71,13 +72,16 @@ impl Engine {
         time: Option<BanTime>,
     ) -> Result<Reply, Refusal> {
         self.may_ban(&jail, &offender)?;
-        let default = self
-            .jails
-            .get(&jail)
-            .and_then(|jail| Some(jail.settings.as_ref()?.ban_time));
-        let until = time.or(default).and_then(|time| time.end(self.now.wall));
+        let now = self.now.wall;
         let key = (jail, offender);
-        let changed = match self.ledger.find(&key.0, &key.1).cloned() {
+        let stands = self.ledger.find(&key.0, &key.1).cloned();
+        let (since, earlier) = match &stands {
+            Some(ban) => (ban.since, ban.earlier),
+            None => (now, self.earlier(&key, now)),
+        };
+        let lasting = time.or_else(|| self.lasting(&key, since, earlier));
+        let until = lasting.and_then(|lasting| lasting.end(now));
+        let changed = match stands {
             Some(ban) => {
                 let longer = ban
                     .until
@@ -88,37 +92,106 @@ impl Engine {
                 }
                 moves
             }
-            None if !offender.is_host() && self.ledger.prefixes() >= PREFIXES_MAX => {
-                return Err(Refusal::TooManyPrefixes(PREFIXES_MAX));
-            }
             None => {
+                if let Some(refusal) = self.is_full(&offender) {
+                    return Err(refusal);
+                }
                 let (jail, offender) = key.clone();
-                let (since, origin) = (self.now.wall, Origin::Manual);
                 let ban = Ban {
                     jail,
                     offender,
                     since,
                     until,
                     failures: 0,
-                    earlier: 0,
-                    origin,
+                    earlier,
+                    origin: Origin::Manual,
                 };
-                if !self.begin(&key, ban) {
-                    return Err(Refusal::TooManyBans(self.global.max_bans));
-                }
-                true
+                self.begin(&key, ban, Vec::new())
             }
         };
         Ok(Reply::Changed(changed))
     }
 
+    fn import(&mut self, bans: &[Import]) -> Reply {
+        let mut sum = Imported::default();
+        for import in bans {
+            let fate = match self.may_ban(&import.jail, &import.offender) {
+                Err(Refusal::NoSuchJail { .. } | Refusal::JailNotActive { .. }) => &mut sum.no_jail,
+                Err(_) => &mut sum.spared,
+                Ok(()) => self.take_over(import, &mut sum),
+            };
+            *fate = fate.saturating_add(1);
+        }
+        self.purge(self.now.wall);
+        Reply::Imported(sum)
+    }
+
+    /// Takes over a ban and its history; returns what to count it as.
+    fn take_over<'a>(&mut self, import: &Import, sum: &'a mut Imported) -> &'a mut u32 {
+        let key = (import.jail.clone(), import.offender);
+        let since = import.since.min(self.now.wall);
+        let memory = self.global.purge_age;
+        let earlier = import.bans.saturating_sub(1);
+        let stands = self.ledger.find(&key.0, &key.1).cloned();
+        let longer = |old: Option<Timestamp>| {
+            old.is_some_and(|old| import.until.is_none_or(|new| new > old))
+        };
+        let fate = match stands {
+            _ if import.until.is_some_and(|until| until <= self.now.wall) => &mut sum.expired,
+            Some(ban) if longer(ban.until) => {
+                let until = import.until;
+                self.enforce(&key, Ban { until, ..ban });
+                &mut sum.banned
+            }
+            Some(_) => &mut sum.known,
+            None if self.is_full(&import.offender).is_some() => return &mut sum.too_many,
+            None => {
+                let (jail, offender) = key.clone();
+                self.outbox.mark_lines(self.now, key.clone(), Vec::new());
+                self.enforce(
+                    &key,
+                    Ban {
+                        jail,
+                        offender,
+                        since,
+                        until: import.until,
+                        failures: import.failures,
+                        earlier,
+                        origin: Origin::Jail,
+                    },
+                );
+                &mut sum.banned
+            }
+        };
+        if since > self.now.wall.minus(memory) {
+            let known = self.ledger.history(&key);
+            self.ledger.recall(
+                &key,
+                History {
+                    bans: known.map_or(0, |known| known.bans).max(import.bans),
+                    last: known.map_or(since, |known| known.last.max(since)),
+                },
+            );
+            self.outbox.mark_history(self.now, key);
+        }
+        fate
+    }
+
+    /// Why one more ban would be one too many.
+    fn is_full(&self, offender: &Offender) -> Option<Refusal> {
+        if self.ledger.len() >= self.global.max_bans {
+            Some(Refusal::TooManyBans(self.global.max_bans))
+        } else if !offender.is_host() && self.ledger.prefixes() >= PREFIXES_MAX {
+            Some(Refusal::TooManyPrefixes(PREFIXES_MAX))
+        } else {
+            None
+        }
+    }
+
     fn may_ban(&self, name: &JailName, offender: &Offender) -> Result<(), Refusal> {
         self.known(name)?;
         let jail = self.jails.get(name);
-        let settings = jail
-            .filter(|jail| jail.state == JailState::Active)
-            .and_then(|jail| jail.settings.as_ref());
-        let Some(settings) = settings else {
+        if jail.is_none_or(|jail| jail.state != JailState::Active) {
             let why = match jail.map(|jail| &jail.state) {
                 Some(JailState::Failed(why)) => Some(why.clone()),
                 _ => None,
@@ -127,16 +200,12 @@ impl Engine {
                 jail: name.clone(),
                 why,
             });
-        };
+        }
         let offender = *offender;
         if let Some(why) = offender.unbannable() {
             return Err(Refusal::Unbannable { offender, why });
         }
-        let ignored = settings
-            .ignore
-            .touches(&offender)
-            .then_some("it is on the jail's ignoreip");
-        match ignored.or_else(|| self.protected.reason(&offender, self.now.wall)) {
+        match self.spared(name, &offender, self.now.wall) {
             Some(why) => Err(Refusal::Ignored { offender, why }),
             None => Ok(()),
         }
@@ -181,6 +250,7 @@ impl Engine {
                 *state = JailState::Active;
                 self.outbox.want_install();
                 self.outbox.announce(Event::JailChanged(name));
+                self.decide_due();
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::address::Offender;
 use crate::engine::settings::JailName;
-use crate::engine::time::BanTime;
+use crate::engine::time::{BanTime, Timestamp};
 
 /// Names a command until its reply; the caller chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,27 @@ pub enum Command {
     StartJail(JailName),
     /// Stop a jail until it is started or the daemon restarts, and lift its bans.
     StopJail(JailName),
+    /// Take over bans, and what is known of earlier ones, from another program. Doing it twice changes
+    /// nothing more.
+    Import(Vec<Import>),
+}
+
+/// A ban that another program made, as [`Command::Import`] takes it over: with its own end. One that is
+/// over counts as an earlier ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The jail.
+    pub jail: JailName,
+    /// Who is banned.
+    pub offender: Offender,
+    /// When the ban began.
+    pub since: Timestamp,
+    /// When it ends; `None` for never.
+    pub until: Option<Timestamp>,
+    /// The failures that led to it, as far as known.
+    pub failures: u32,
+    /// How many bans there have been, this one included; at least 1.
+    pub bans: u32,
 }
 
 /// A command carried out, firewall included.
@@ -58,6 +79,25 @@ pub enum Reply {
     Removed(u32),
     /// Done.
     Done,
+    /// What became of each ban of an [`Command::Import`].
+    Imported(Imported),
+}
+
+/// How many bans of an import met which fate. The sum is the number of bans that were handed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// In force from now on, or for longer than before.
+    pub banned: u32,
+    /// Were in force already.
+    pub known: u32,
+    /// Are over; they count as earlier bans.
+    pub expired: u32,
+    /// Are of somebody on `ignoreip`, of a protected address, or of one that cannot be banned.
+    pub spared: u32,
+    /// Are of a jail that does not exist or does not run.
+    pub no_jail: u32,
+    /// Are too many.
+    pub too_many: u32,
 }
 
 /// A command refused. The text is what people read.

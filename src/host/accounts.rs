@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::sys::accounts::{self, Group};
+
 /// Root and the members of some groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admins {
@@ -29,33 +31,13 @@ impl Admins {
     pub fn parse(passwd: &str, group: &str, groups: &[String]) -> Self {
         let mut admins = Self::default();
         let mut gids = BTreeSet::new();
-        for line in group.lines() {
-            // name:password:gid:members
-            let mut fields = line.split(':');
-            let (Some(name), Some(gid), Some(members)) =
-                (fields.next(), fields.nth(1), fields.next())
-            else {
-                continue;
-            };
-            if groups.iter().any(|wanted| wanted == name) {
-                gids.extend(gid.parse::<u32>());
-                let members = members
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|name| !name.is_empty());
-                admins.names.extend(members.map(str::to_owned));
-            }
+        let wanted = |found: &Group<'_>| groups.iter().any(|name| name == found.name);
+        for found in accounts::groups(group).filter(wanted) {
+            gids.insert(found.gid);
+            admins.names.extend(found.members().map(str::to_owned));
         }
-        for line in passwd.lines() {
-            // name:password:uid:gid:…
-            let mut fields = line.split(':').skip(2);
-            let mut number = || fields.next()?.parse::<u32>().ok();
-            if let (Some(uid), Some(gid)) = (number(), number())
-                && gids.contains(&gid)
-            {
-                admins.uids.insert(uid);
-            }
-        }
+        let users = accounts::users(passwd).filter(|user| gids.contains(&user.gid));
+        admins.uids.extend(users.map(|user| user.uid));
         admins
     }
 

@@ -6,17 +6,11 @@
 //! stays known, and the bus is tried again, ever more rarely.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::Poll;
-use std::time::Duration;
 
-use futures_core::Stream;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::timeout;
 use tracing::{info, warn};
-use zbus::connection::Builder;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, OwnedVariant};
 
@@ -24,6 +18,7 @@ use crate::engine::address::Offender;
 use crate::engine::time::Timestamp;
 use crate::host::Places;
 use crate::host::accounts::Admins;
+use crate::host::bus::{self, FIRST_PAUSE, LAST_PAUSE, PROPERTIES};
 
 /// Remote peers and when their sessions began, sorted.
 pub type Sessions = Vec<(Offender, Timestamp)>;
@@ -82,20 +77,13 @@ struct Follower<'a> {
 
 impl Follower<'_> {
     async fn run(&mut self) -> zbus::Result<Ended> {
-        let builder = match &self.places.bus {
-            Some(address) => Builder::address(address.as_str()),
-            None => Builder::system(),
-        };
-        let connecting = builder.method_timeout(ANSWER).build();
-        let connection = timeout(ANSWER, connecting)
-            .await
-            .map_err(std::io::Error::from)??;
+        let connection = bus::connect(self.places).await?;
         let mut changes = changes(&connection).await?;
         loop {
             let list = self.list(&connection).await?;
             publish(self.sessions, Some(list));
             tokio::select! {
-                is_more = any(&mut changes) => if !is_more {
+                is_more = bus::any(&mut changes) => if !is_more {
                     return Ok(Ended::Disconnected);
                 },
                 sent = self.groups.changed() => if sent.is_err() {
@@ -107,7 +95,7 @@ impl Follower<'_> {
 
     /// The sessions as they are now; none without login1.
     async fn list(&mut self, connection: &Connection) -> zbus::Result<Sessions> {
-        if !has_login1(connection).await? {
+        if !bus::has(connection, LOGIN1).await? {
             if !std::mem::replace(&mut self.is_absent, true) {
                 info!("there is no login1, so nobody's login session is protected");
             }
@@ -170,13 +158,6 @@ fn peer(host: &str) -> Option<Offender> {
     address.parse::<IpAddr>().ok().map(Offender::host)
 }
 
-async fn has_login1(connection: &Connection) -> zbus::Result<bool> {
-    let reply = connection
-        .call_method(Some(BUS), BUS_PATH, Some(BUS), "NameHasOwner", &(LOGIN1,))
-        .await?;
-    reply.body().deserialize()
-}
-
 /// Everything after which the list may be another: sessions that come and go or begin to close, and
 /// login1 itself coming and going.
 async fn changes(connection: &Connection) -> zbus::Result<Vec<MessageStream>> {
@@ -198,39 +179,13 @@ async fn changes(connection: &Connection) -> zbus::Result<Vec<MessageStream>> {
             .add_arg(SESSION)
             .build()?,
         signal()
-            .sender(BUS)
-            .interface(BUS)
+            .sender(bus::NAME)
+            .interface(bus::NAME)
             .member("NameOwnerChanged")
             .add_arg(LOGIN1)
             .build()?,
     ];
-    let mut streams = Vec::new();
-    for rule in rules {
-        streams.push(MessageStream::for_match_rule(rule, connection, None).await?);
-    }
-    Ok(streams)
-}
-
-/// Waits for one message and takes all that are there; false once the connection has ended.
-async fn any(streams: &mut [MessageStream]) -> bool {
-    poll_fn(|context| {
-        let mut heard = false;
-        for stream in &mut *streams {
-            loop {
-                match Pin::new(&mut *stream).poll_next(context) {
-                    Poll::Ready(Some(_)) => heard = true,
-                    Poll::Ready(None) => return Poll::Ready(false),
-                    Poll::Pending => break,
-                }
-            }
-        }
-        if heard {
-            Poll::Ready(true)
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
+    bus::hear(connection, rules).await
 }
 
 /// Sends what is known now; `None` leaves it as it was, empty at first.
@@ -246,12 +201,3 @@ const MANAGER: &str = "org.freedesktop.login1.Manager";
 const MANAGER_PATH: &str = "/org/freedesktop/login1";
 const SESSION: &str = "org.freedesktop.login1.Session";
 const SESSIONS_PATH: &str = "/org/freedesktop/login1/session";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const BUS: &str = "org.freedesktop.DBus";
-const BUS_PATH: &str = "/org/freedesktop/DBus";
-
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Between attempts to connect: at first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);

@@ -1,13 +1,15 @@
-//! WATCHES: the host's own addresses, gateways, resolvers and login sessions.
+//! WATCHES: the host's own addresses, gateways, resolvers and login sessions, and fail2ban.
 //!
 //! Comes in: rtnetlink, resolv.conf, passwd and group, login1 over the system bus. Goes out: a new
 //! [`Protected`] whenever it differs from the last one. It never polls: idle, nothing here wakes up.
 //! Whatever cannot be read protects nobody, costs one warning, and is tried again.
 
 pub mod accounts;
+mod bus;
 pub mod logins;
 pub mod network;
 pub mod resolvers;
+pub mod rival;
 pub mod route;
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use std::mem::{Discriminant, discriminant, take};
 use std::time::Duration;
 
 use crate::engine::filter::failure::Failure;
-use crate::engine::filter::{Look, Memory};
+use crate::engine::filter::{Look, MEMORY_SPAN, Memory};
 use crate::engine::record::{LogName, Position};
 use crate::engine::time::{Span, Timestamp};
 use crate::journal::matches::{Notice, Selector};
@@ -25,15 +25,25 @@ pub struct Listener<S, O> {
     outlet: O,
     log: LogName,
     selector: Selector,
-    jails: Vec<(Task, Memory)>,
+    jobs: Vec<Job>,
     /// Everything up to here is reported, or about to be in `batch`.
     place: Start,
     batch: Batch,
     pace: Pace,
     health: Health,
     is_open: bool,
+    /// What is open is being read for the sake of cold memories.
+    is_warming: bool,
     is_caught_up: bool,
     since_open: usize,
+}
+
+/// One jail's task.
+struct Job {
+    task: Task,
+    memory: Memory,
+    /// The memory lacks what earlier entries would have left in it.
+    is_cold: bool,
 }
 
 impl<S: LogSource, O: Outlet> Listener<S, O> {
@@ -44,12 +54,13 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
             outlet,
             log,
             selector: Selector::default(),
-            jails: Vec::new(),
+            jobs: Vec::new(),
             place: start,
             batch: Batch::default(),
             pace: Pace::default(),
             health: Health::default(),
             is_open: false,
+            is_warming: false,
             is_caught_up: false,
             since_open: 0,
         }
@@ -64,22 +75,29 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
 
     fn take(&mut self, tasks: Vec<Task>) {
         self.selector = Selector::new(tasks.iter());
-        let mut before = take(&mut self.jails);
-        let mut memory = |task: &Task| {
-            let same =
-                |(old, _): &(Task, Memory)| (&old.jail, &old.filter) == (&task.jail, &task.filter);
-            let place = before.iter().position(same)?;
-            Some(before.swap_remove(place).1)
+        let mut before = take(&mut self.jobs);
+        let mut job = |task: Task| {
+            let same = |old: &Job| (&old.task.jail, &old.task.filter) == (&task.jail, &task.filter);
+            match before.iter().position(same) {
+                Some(place) => Job {
+                    task,
+                    ..before.swap_remove(place)
+                },
+                None => Job {
+                    is_cold: task.filter.has_memory(),
+                    memory: Memory::default(),
+                    task,
+                },
+            }
         };
-        let jail = |task: Task| {
-            let memory = memory(&task).unwrap_or_default();
-            (task, memory)
-        };
-        self.jails = tasks.into_iter().map(jail).collect();
+        self.jobs = tasks.into_iter().map(&mut job).collect();
     }
 
     fn read(&mut self) -> Result<Drained, Halt> {
         if !self.is_open {
+            if self.warm_up()? == Drained::Partly {
+                return Ok(Drained::Partly);
+            }
             self.source.open(&self.place, self.selector.terms())?;
             self.is_open = true;
             self.since_open = 0;
@@ -99,6 +117,57 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         Ok(Drained::Partly)
     }
 
+    /// Reads what led up to the place once more, for the filters that remember something of it: a failure
+    /// may take several entries, and only some of them lie ahead. Where that cannot be read nothing is
+    /// remembered, which is better than to be deaf.
+    fn warm_up(&mut self) -> Result<Drained, JournalError> {
+        let is_cold = self.jobs.iter().any(|job| job.is_cold);
+        let result = match &self.place {
+            Start::After(until) if is_cold => {
+                let until = until.clone();
+                self.warm_up_to(&until)
+            }
+            _ => Ok(Drained::Wholly),
+        };
+        match result {
+            Ok(Drained::Partly) => return result,
+            Err(_) if self.health.failures < WARM_TRIES => return result,
+            _ => {}
+        }
+        self.is_warming = false;
+        self.jobs.iter_mut().for_each(|job| job.is_cold = false);
+        Ok(Drained::Wholly)
+    }
+
+    fn warm_up_to(&mut self, until: &Position) -> Result<Drained, JournalError> {
+        if !self.is_warming {
+            let since = Start::Since(until.time.minus(MEMORY_SPAN));
+            self.source.open(&since, self.selector.terms())?;
+            self.is_warming = true;
+            let cold = self.jobs.iter_mut().filter(|job| job.is_cold);
+            cold.for_each(|job| job.memory.forget());
+        }
+        for _ in 0..TURN {
+            self.outlet.beat();
+            let Some(time) = self.source.next(&mut self.selector)? else {
+                return Ok(Drained::Wholly);
+            };
+            if time > until.time {
+                return Ok(Drained::Wholly);
+            }
+            let (record, jails) = self.selector.record(time);
+            for index in jails {
+                if let Some(job) = self.jobs.get_mut(*index).filter(|job| job.is_cold) {
+                    let _ = job.task.judge(&mut job.memory, &record, look(time, false));
+                }
+            }
+            if time == until.time && self.source.cursor()? == until.cursor {
+                return Ok(Drained::Wholly);
+            }
+        }
+        Ok(Drained::Partly)
+    }
+
     fn hear(&mut self, time: Timestamp) {
         self.since_open = self.since_open.saturating_add(1);
         self.batch.count(time);
@@ -109,17 +178,12 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = self.batch.failures.len();
         let (record, jails) = self.selector.record(time);
         for index in jails {
-            let Some((task, memory)) = self.jails.get_mut(*index) else {
+            let Some(Job { task, memory, .. }) = self.jobs.get_mut(*index) else {
                 continue;
             };
-            let look = Look {
-                now: time,
-                is_live: self.is_caught_up,
-                ..Look::default()
-            };
-            self.batch
-                .failures
-                .extend(task.judge(memory, &record, look));
+            let failure = task.judge(memory, &record, look(time, self.is_caught_up));
+            self.batch.failures.extend(failure);
+            self.batch.complaints.extend(task.complaints(memory));
         }
         if !jails.is_empty() {
             self.pace.matched(self.batch.failures.len() > failures);
@@ -181,6 +245,9 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         for Notice { unit, messages } in notices {
             self.outlet.send(Heard::Suppressed { unit, messages })?;
         }
+        for complaint in take(&mut self.batch.complaints) {
+            self.outlet.send(complaint)?;
+        }
         Ok(())
     }
 
@@ -203,6 +270,16 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
     fn recover(&mut self, error: &JournalError) -> Result<(), Hangup> {
         if self.batch.is_unsettled {
             self.batch.clear();
+            // What will be read again must not be remembered already.
+            for Job {
+                task,
+                memory,
+                is_cold,
+            } in &mut self.jobs
+            {
+                memory.forget();
+                *is_cold = task.filter.has_memory();
+            }
         }
         self.close();
         if let Some(step) = self.health.step_over(error) {
@@ -212,11 +289,7 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         if is_news {
             self.outlet.send(Heard::Trouble {
                 log: self.log.clone(),
-                jails: self
-                    .jails
-                    .iter()
-                    .map(|(task, _)| task.jail.clone())
-                    .collect(),
+                jails: self.jobs.iter().map(|job| job.task.jail.clone()).collect(),
                 text: describe(error),
             })?;
         }
@@ -231,6 +304,7 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
     fn close(&mut self) {
         self.source.close();
         self.is_open = false;
+        self.is_warming = false;
     }
 }
 
@@ -271,6 +345,7 @@ impl<S: LogSource, O: Outlet> Work for Listener<S, O> {
 struct Batch {
     failures: Vec<Failure>,
     notices: Vec<Notice>,
+    complaints: Vec<Heard>,
     entries: usize,
     last: Timestamp,
     /// `last` has no cursor yet.
@@ -294,6 +369,7 @@ impl Batch {
     fn is_worth_telling(&self) -> bool {
         !self.failures.is_empty()
             || !self.notices.is_empty()
+            || !self.complaints.is_empty()
             || self.entries >= CHATTER
             || self.last.since(self.reported) >= CHATTER_TIME
     }
@@ -376,6 +452,7 @@ impl Health {
     }
 }
 
+#[derive(PartialEq)]
 enum Drained {
     Wholly,
     Partly,
@@ -396,6 +473,15 @@ impl From<Hangup> for Halt {
 impl From<JournalError> for Halt {
     fn from(error: JournalError) -> Self {
         Self::Journal(error)
+    }
+}
+
+/// Entries have the journal's own time: they are of their time, not of ours.
+fn look(time: Timestamp, is_live: bool) -> Look {
+    Look {
+        now: time,
+        is_live,
+        ..Look::default()
     }
 }
 
@@ -420,3 +506,5 @@ const BUSY: (Duration, u32) = (Duration::from_millis(10), 200);
 const FIRST_PAUSE: Duration = Duration::from_millis(125);
 const STUCK_AFTER: u32 = 8;
 const WELL_AFTER: u32 = 16;
+/// So often what is remembered is worth another try.
+const WARM_TRIES: u32 = 3;

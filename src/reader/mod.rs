@@ -47,6 +47,13 @@ pub enum Heard {
         /// What is wrong, and what mends it.
         text: String,
     },
+    /// A filter could not do its work on some record; told once.
+    Complaint {
+        /// Whose.
+        jail: JailName,
+        /// What is wrong, and what mends it.
+        text: String,
+    },
     /// The log can be read after all, or nobody wants it any more.
     Recovered(LogName),
 }

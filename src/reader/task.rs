@@ -12,6 +12,7 @@ use crate::engine::filter::{Filter, Look, Memory, Text};
 use crate::engine::record::Record;
 use crate::engine::settings::{JailName, JailSettings, LogFile, Matches};
 use crate::engine::time::{BanTime, Span};
+use crate::reader::Heard;
 
 /// One jail's part of the reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +86,12 @@ impl Task {
             max_matches: self.max_matches,
             ..look
         };
-        // Nothing that somebody logs may end the process, which would read it again. The panic itself
-        // has been printed.
+        // Nothing that somebody logs may end the process, which would read it again.
         let found = catch_unwind(AssertUnwindSafe(|| self.filter.find(memory, record, &look)));
-        let found = found.ok()??;
+        let found = found.unwrap_or_else(|_| {
+            memory.forget_after_panic();
+            None
+        })?;
         Some(Failure {
             jail: self.jail.clone(),
             who: found.who,
@@ -96,6 +99,15 @@ impl Task {
             pid: record.pid,
             advance: found.advance,
             lines: found.lines,
+        })
+    }
+
+    /// What the filter could not do since this was last asked.
+    pub fn complaints(&self, memory: &mut Memory) -> impl Iterator<Item = Heard> {
+        let told = memory.take_complaints().into_iter();
+        told.map(|complaint| Heard::Complaint {
+            jail: self.jail.clone(),
+            text: complaint.to_string(),
         })
     }
 }

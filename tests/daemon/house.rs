@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use banishd::ask::{Asker, Places};
 use banishd::config::files::Layout;
 use banishd::config::load;
 use banishd::daemon::args::Args;
@@ -40,6 +41,8 @@ pub(crate) struct House {
     directory: TempDir,
     pub(crate) log: Log,
     pub(crate) firewall: Memory,
+    /// Whether fail2ban runs.
+    pub(crate) rival: watch::Sender<bool>,
 }
 
 impl House {
@@ -49,6 +52,7 @@ impl House {
             directory: TempDir::new().unwrap(),
             log: Log::default(),
             firewall: Memory::new(Box::new(clock::boottime)),
+            rival: watch::channel(false).0,
         };
         house.write("banishd.conf", "");
         house.write(
@@ -68,18 +72,26 @@ impl House {
         self.write("filter.d/door.conf", &filter);
     }
 
-    fn layout(&self) -> Layout {
-        Layout {
-            admin: self.directory.path().to_owned(),
-            vendor: PathBuf::from("/nonexistent"),
-            services: PathBuf::from("/nonexistent"),
-        }
-    }
-
     fn write(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            admin: self.directory.path().to_owned(),
+            vendor: PathBuf::from("/nonexistent"),
+            ..Layout::default()
+        }
+    }
+
+    /// Where the programs would listen that find things out.
+    pub(crate) fn helpers(&self) -> Places {
+        Places {
+            resolve: self.directory.path().join("resolve"),
+            action: self.directory.path().join("action"),
+        }
     }
 
     /// A daemon lives while `visit` lasts, and is then told to stop.
@@ -98,6 +110,7 @@ impl House {
         let system = Origin::Journal(Journal::System);
         let tasks = tasks(&settings).remove(&system).unwrap();
         let (bus, loop_end) = link();
+        let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
         // The last word of both stays, so nobody needs to hold the other end.
         let (groups, _) = watch::channel(Vec::new());
@@ -106,9 +119,12 @@ impl House {
         let edges = Edges {
             store: opened.store,
             firewall: AnyFirewall::Memory(Box::new(self.firewall.clone())),
+            asker,
+            answers,
             link: loop_end,
             orders,
             protected,
+            rival: self.rival.subscribe(),
             groups,
             layout,
             args: <Args as clap::Parser>::parse_from(["banishd"]),

@@ -10,7 +10,7 @@ use banishd::dbus::link::{LoopEnd, ManagerView, News, Request};
 use banishd::dbus::log_control::{Log, UnknownLevel};
 use banishd::dbus::service::{Bus, Options};
 use banishd::engine::address::Offender;
-use banishd::engine::command::{Command, Refusal, Reply};
+use banishd::engine::command::{Command, Imported, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::ledger::ban::{Ban, Origin};
@@ -112,6 +112,9 @@ impl Script {
                     .filter(|(key, _)| jail.as_ref().is_none_or(|jail| key.0 == *jail));
                 drop(reply.send(bans.take(max).map(|(_, ban)| ban.clone()).collect()));
             }
+            Request::Lines(_, offender, reply) => {
+                drop(reply.send(vec![format!("a line of {offender}").into()]));
+            }
             Request::Lookup(wanted, reply) => {
                 let bans = state
                     .bans
@@ -149,6 +152,7 @@ impl State {
                 bans_total: 17,
                 failures_total: 99,
                 spared_total: 1,
+                unresolved_total: 4,
                 last_ban: Some((Timestamp::from_usec(NOW), Boottime::from_usec(5))),
                 trouble: None,
             })
@@ -186,6 +190,13 @@ impl State {
                 self.jails.insert(jail.clone(), JailState::Inactive);
                 drop(news.try_send(News::Events(vec![Event::JailChanged(jail)])));
                 Ok(Reply::Done)
+            }
+            Command::Import(bans) => {
+                let banned = u32::try_from(bans.len()).unwrap_or(u32::MAX);
+                Ok(Reply::Imported(Imported {
+                    banned,
+                    ..Imported::default()
+                }))
             }
         }
     }

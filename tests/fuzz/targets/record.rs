@@ -20,6 +20,7 @@ libfuzzer_sys::fuzz_target!(|message: &[u8]| {
             admin: none.clone(),
             vendor,
             services: none,
+            ..Layout::default()
         })
         .0
     });

@@ -1,0 +1,5 @@
+//! The program for commands. See [`banishd::action`].
+
+fn main() -> std::process::ExitCode {
+    banishd::action::main()
+}
