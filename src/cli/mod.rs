@@ -4,17 +4,21 @@
 //! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
 
 mod client;
+pub mod import;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::render::Style;
+use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -73,8 +77,19 @@ enum Verb {
         /// The jail
         jail: String,
     },
+    /// Take over the bans of fail2ban, and how often it banned whom
+    Import {
+        /// fail2ban's database
+        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3")]
+        file: PathBuf,
+        /// Only say what would be taken over
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -98,6 +113,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Verify(verify) = &arguments.verb {
+        return checked(verify, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -114,6 +132,18 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Needs neither bus nor daemon.
+fn checked(verify: &Verify, json: bool) -> ExitCode {
+    let verdict = verify.run(json);
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -152,6 +182,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::why(&canonical(&address), &reasons, client::now()),
             }
         }
+        Verb::Import { file, dry_run } => {
+            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
+            match json {
+                true => render::to_json(&outcome),
+                false => outcome.text(),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -183,8 +220,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -203,7 +241,12 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Why { .. } | Verb::Monitor => {
+        Verb::Status { .. }
+        | Verb::Bans { .. }
+        | Verb::Why { .. }
+        | Verb::Import { .. }
+        | Verb::Monitor
+        | Verb::Verify(_) => {
             return Ok(String::new());
         }
     };

@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod peer;
 pub mod readable;
 pub mod rooted;
+pub mod service_view;
 pub mod timerfd;
 pub mod user;
 pub mod waker;
