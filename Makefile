@@ -69,6 +69,7 @@ bench: ## measure the main paths, each beside its limit or a peer
 	rm -f target/bench/table
 	cargo bench --locked --bench micro
 	cargo bench --locked --bench lines
+	cargo bench --locked --bench patterns
 	cargo bench --locked $(AS_ROOT) --bench bans
 	cargo bench --locked $(AS_ROOT) --bench pipeline
 	@cat target/bench/table
