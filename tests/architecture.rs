@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our top modules each may name. `bin` names only the mains.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
-    ("journal", &["journal", "engine", "sys"]),
+    ("reader", &["reader", "engine", "sys"]),
+    ("journal", &["journal", "reader", "engine", "sys"]),
     ("firewall", &["firewall", "engine", "sys"]),
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
@@ -22,13 +23,15 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "firewall", "store", "host", "ask", "dbus", "engine",
-            "sys",
+            "daemon", "config", "journal", "reader", "firewall", "store", "host", "ask", "dbus",
+            "engine", "sys",
         ],
     ),
     (
         "cli",
-        &["cli", "dbus", "config", "journal", "engine", "sys"],
+        &[
+            "cli", "dbus", "config", "journal", "reader", "engine", "sys",
+        ],
     ),
     ("bin", &[]),
 ];

@@ -43,6 +43,8 @@ fn root_the_verbs_do_what_they_say() {
         (&["reload"], 0, ""),
         (&["bans"], 0, "No bans.\n"),
         (&["bans", "--json"], 0, "[]\n"),
+        (&["why", "192.0.2.1"], 0, "192.0.2.1 is not banned.\n"),
+        (&["why", "192.0.2.1", "--json"], 0, "[]\n"),
         (&["test", "sshd", "hello"], 0, "No failure for 'sshd'.\n"),
     ] {
         let (code_got, out, error) = ctl(&bus, arguments);
@@ -52,6 +54,19 @@ fn root_the_verbs_do_what_they_say() {
             "{arguments:?}: {error}"
         );
     }
+}
+
+#[test]
+fn root_why_shows_the_lines_that_led_to_a_ban() {
+    let script = Script::new();
+    let (bus, _service) = bus_with(&script);
+    ctl(&bus, &["ban", "sshd", "192.0.2.1"]);
+
+    let (_, out, _) = ctl(&bus, &["why", "192.0.2.1"]);
+    assert!(out.starts_with("192.0.2.1 was banned from sshd"), "{out}");
+    assert!(out.ends_with("     Lines: a line of 192.0.2.1\n"), "{out}");
+    let (_, out, _) = ctl(&bus, &["why", "192.0.2.1", "--json"]);
+    assert!(out.contains(r#""lines":["a line of 192.0.2.1"]"#), "{out}");
 }
 
 #[test]

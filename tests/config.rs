@@ -3,6 +3,9 @@
 //! Each directory below `tests/data/config` stands for /etc/banishd, over the shipped files; what it
 //! amounts to is in `tests/snapshots` (`INSTA_UPDATE=always` writes it anew).
 
+mod stock;
+mod stream;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;

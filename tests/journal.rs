@@ -12,13 +12,18 @@ use std::time::Duration;
 
 use banishd::engine::filter::failure::Failure;
 use banishd::engine::filter::failure::Who;
-use banishd::engine::filter::{Filter, FilterSpec};
-use banishd::engine::settings::{JailName, Matches};
+use banishd::engine::filter::{Filter, FilterSpec, Text};
+use banishd::engine::record::{LogName, Record};
+use banishd::engine::settings::{JailName, Journal, Matches};
 use banishd::engine::time::Timestamp;
-use banishd::journal::live::{LiveJournal, Origin};
-use banishd::journal::reader::Reader;
-use banishd::journal::script::Script;
-use banishd::journal::{FilterSet, Heard, Start};
+use banishd::journal::live::LiveJournal;
+use banishd::journal::matches::Selector;
+use banishd::journal::script::{Script, replay};
+use banishd::journal::{LogSource, Start, listen, listen_on};
+use banishd::reader::Heard;
+use banishd::reader::task::Task;
+use banishd::reader::worker::Reader;
+use banishd::sys::waker::Waker;
 use tokio::sync::mpsc::Receiver;
 
 #[path = "support/export.rs"]
@@ -28,6 +33,9 @@ pub(crate) mod journald;
 /// The listener's law under faults.
 #[path = "journal/law.rs"]
 mod law;
+/// What filters remember, over restarts and faults.
+#[path = "journal/memory.rs"]
+mod memory;
 
 use journald::{Journald, wait_until};
 
@@ -36,8 +44,9 @@ fn an_export_gives_what_it_was_made_of() {
     let mut text = Vec::new();
     export::write(&mut text, 10_000, 10).unwrap();
 
-    let (reader, mut heard) = Reader::spawn_on(
+    let (reader, mut heard) = listen_on(
         |_| Script::new(Bytes::new(text)),
+        LogName::journal(),
         Start::Since(Timestamp::default()),
         vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service", "_UID=0"]])],
     )
@@ -59,8 +68,9 @@ fn a_full_channel_stops_the_reader_but_not_its_end() {
     let mut text = Vec::new();
     export::write(&mut text, 240_000, 1).unwrap();
 
-    let (reader, heard) = Reader::spawn_on(
+    let (reader, heard) = listen_on(
         |_| Script::new(Bytes::new(text)),
+        LogName::journal(),
         Start::Since(Timestamp::default()),
         vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service"]])],
     )
@@ -226,6 +236,87 @@ fn root_what_an_ordinary_user_logs_reaches_no_filter() {
 }
 
 #[test]
+fn root_a_namespace_is_a_journal_of_its_own_and_one_that_is_not_there_is_told() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    say(&mut sender, 0..3);
+    let namespace = |name: &str| {
+        let journal = Journal::Namespace(name.to_owned());
+        let log = LogName::of_journal(&journal);
+        let start = Start::Since(Timestamp::default());
+        listen(journal, log, start, unit_jail(&unit)).unwrap()
+    };
+
+    let (_reader, mut heard) = namespace(journald.name());
+    let (_other, mut nothing) = namespace("nobody-has-this-one");
+
+    let mut failures = 0;
+    while failures < 3 {
+        match heard.blocking_recv() {
+            Some(Heard::Progress {
+                failures: some,
+                log,
+                ..
+            }) => {
+                assert_eq!(
+                    log.as_str(),
+                    format!("journal:namespace={}", journald.name())
+                );
+                failures += some.len();
+            }
+            Some(Heard::CaughtUp) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let told = nothing.blocking_recv();
+    assert!(
+        matches!(&told, Some(Heard::Trouble { jails, .. }) if jails.len() == 1),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn root_a_line_is_what_journalctl_shows_after_the_date() {
+    let journald = Journald::start("RateLimitIntervalSec=0");
+    let unit = journald.unit("ssh");
+    let mut sender = journald.sender(&unit, "sshd");
+    for text in ["plain", "with  two blanks", "und ein \u{fc}"] {
+        sender.say(text);
+    }
+    let task = Task {
+        filter: Filter::compile(FilterSpec {
+            text: Text::Line,
+            ..FilterSpec::default()
+        })
+        .unwrap(),
+        ..jail("sshd", &[&[&format!("_SYSTEMD_UNIT={unit}")]])
+    };
+    let mut selector = Selector::new([&task]);
+    let journal = Journal::Directory(journald.directory());
+    let mut source = LiveJournal::new(journal, Waker::new().unwrap());
+    let since = Start::Since(Timestamp::default());
+    let mut lines = Vec::new();
+    wait_until(|| {
+        lines.clear();
+        source.open(&since, selector.terms()).unwrap();
+        let line = |record: &Record<'_>| String::from_utf8(record.line.to_vec()).unwrap();
+        replay(&mut source, &mut selector, |record, _| {
+            lines.push(line(record));
+        })
+        .unwrap();
+        lines.len() == 3
+    });
+
+    let shown = journald.show(&unit);
+    let shown: Vec<&str> = shown
+        .lines()
+        .map(|line| &line["Jan 01 00:00:00 ".len()..])
+        .collect();
+    assert_eq!(lines, shown);
+}
+
+#[test]
 fn root_dropped_entries_are_told() {
     let journald = Journald::start("RateLimitIntervalSec=300ms\nRateLimitBurst=5");
     let unit = journald.unit("ssh");
@@ -265,13 +356,14 @@ fn root_an_idle_reader_never_wakes() {
     let mut sender = journald.sender(&unit, "sshd");
     sender.say("nothing of interest");
     let (tell, tid) = mpsc::channel();
-    let path = journald.path();
-    let (reader, mut heard) = Reader::spawn_on(
+    let path = journald.directory();
+    let (reader, mut heard) = listen_on(
         move |waker| {
             tell.send(fs::read_link("/proc/thread-self").unwrap())
                 .unwrap();
-            LiveJournal::new(Origin::Directory(path), waker)
+            LiveJournal::new(Journal::Directory(path), waker)
         },
+        LogName::journal(),
         Start::Since(Timestamp::default()),
         unit_jail(&unit),
     )
@@ -341,9 +433,9 @@ struct Ear {
 }
 
 impl Ear {
-    fn listen(journald: &Journald, start: Start, filters: FilterSet) -> Self {
-        let origin = Origin::Directory(journald.path());
-        let (reader, receiver) = Reader::spawn(origin, start.clone(), filters).unwrap();
+    fn listen(journald: &Journald, start: Start, tasks: Vec<Task>) -> Self {
+        let (journal, log) = (Journal::Directory(journald.directory()), LogName::journal());
+        let (reader, receiver) = listen(journal, log, start.clone(), tasks).unwrap();
         Self {
             reader,
             receiver,
@@ -359,7 +451,9 @@ impl Ear {
     fn drain(&mut self) {
         while let Ok(heard) = self.receiver.try_recv() {
             match heard {
-                Heard::Progress { failures, position } => {
+                Heard::Progress {
+                    failures, position, ..
+                } => {
                     self.heard.extend(failures);
                     self.place = Start::After(position);
                 }
@@ -367,7 +461,10 @@ impl Ear {
                 Heard::CaughtUp => self.is_caught_up = true,
                 Heard::Suppressed { unit, messages } => self.suppressed.push((unit, messages)),
                 // Not every trouble is one: what counts is what is heard after all.
-                Heard::Trouble(_) | Heard::Recovered => {}
+                Heard::Trouble { .. }
+                | Heard::Complaint { .. }
+                | Heard::Recovered(_)
+                | Heard::Gone(_) => {}
             }
         }
     }
@@ -427,14 +524,14 @@ fn number(who: &Who) -> u32 {
     }
 }
 
-fn unit_jail(unit: &str) -> FilterSet {
+fn unit_jail(unit: &str) -> Vec<Task> {
     vec![jail(
         "sshd",
         &[&[&format!("_SYSTEMD_UNIT={unit}"), "_UID=0"]],
     )]
 }
 
-fn jail(name: &str, groups: &[&[&str]]) -> (JailName, Matches, Filter) {
+fn jail(name: &str, groups: &[&[&str]]) -> Task {
     let filter = Filter::compile(FilterSpec {
         name: name.to_owned(),
         fail: vec![r"^Failed password for \S+ from <HOST> port \d+".to_owned()],
@@ -450,11 +547,10 @@ fn jail(name: &str, groups: &[&[&str]]) -> (JailName, Matches, Filter) {
         }
         group
     };
-    (
-        JailName::new(name).unwrap(),
-        Matches(groups.iter().map(group).collect()),
-        filter.unwrap(),
-    )
+    Task {
+        matches: Matches(groups.iter().map(group).collect()),
+        ..Task::new(JailName::new(name).unwrap(), filter.unwrap())
+    }
 }
 
 fn switches(status: &std::path::Path) -> u64 {

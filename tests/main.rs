@@ -14,6 +14,8 @@ mod cli;
 mod config;
 /// The whole daemon on scripted edges.
 mod daemon;
+/// Dates in log lines.
+mod dates;
 /// Client and service over a socket pair and a real bus.
 mod dbus;
 /// Every shipped filter against sample records.

@@ -12,6 +12,7 @@ use banishd::engine::view::JailState;
 
 use crate::support::sim::{Sim, jail, jail_settings, offender, settings};
 
+mod counting;
 mod laws;
 
 #[test]

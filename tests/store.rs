@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use banishd::engine::effect::{JailRecord, Remembered};
+use banishd::engine::filter::failure::{Failure, Who};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
 use banishd::engine::record::{Cursor, LogName, Position};
@@ -69,6 +70,9 @@ proptest! {
         let opened = Store::open(dir.path()).unwrap();
         prop_assert_eq!(sorted(opened.remembered), model.remembered());
         prop_assert!(opened.warnings.is_empty());
+        for ((jail, offender), lines) in &model.lines {
+            prop_assert_eq!(&opened.store.lines(jail, offender).unwrap(), lines);
+        }
     }
 }
 
@@ -248,12 +252,13 @@ fn rows_without_sense_are_left_out_and_counted() {
         .unwrap()
         .execute_batch(
             "PRAGMA foreign_keys = OFF;
-             INSERT INTO ban VALUES (1, 'not an address', 1, 2, 3, 4, 'jail');
-             INSERT INTO ban VALUES (1, '::ffff:192.0.2.200', 1, 2, 3, 4, 'jail');
-             INSERT INTO ban VALUES (1, '192.0.2.201', 1, 2, -3, 4, 'jail');
-             INSERT INTO ban VALUES (1, '192.0.2.202', 1, 2, 3, 4, 'whim');
-             INSERT INTO ban VALUES (77, '192.0.2.203', 1, 2, 3, 4, 'jail');
-             INSERT INTO failing VALUES (1, '192.0.2.204', x'0102');
+             INSERT INTO ban VALUES (1, 'not an address', 1, 2, 3, 4, 'jail', NULL);
+             INSERT INTO ban VALUES (1, '::ffff:192.0.2.200', 1, 2, 3, 4, 'jail', NULL);
+             INSERT INTO ban VALUES (1, '192.0.2.201', 1, 2, -3, 4, 'jail', NULL);
+             INSERT INTO ban VALUES (1, '192.0.2.202', 1, 2, 3, 4, 'whim', NULL);
+             INSERT INTO ban VALUES (77, '192.0.2.203', 1, 2, 3, 4, 'jail', NULL);
+             INSERT INTO failing VALUES (1, '192.0.2.204', x'0102', NULL, 0);
+             INSERT INTO unresolved VALUES ('a.example', 9, 77, 1, NULL, 0, NULL);
              INSERT INTO history VALUES (1, '192.0.2.205', 5000000000, 1);
              INSERT INTO jail VALUES (9, 'no such name!', 'tcp', '22', 0, 0);",
         )
@@ -265,7 +270,7 @@ fn rows_without_sense_are_left_out_and_counted() {
     model.commit(&numbered(1));
     assert_eq!(sorted(opened.remembered), model.remembered());
     assert!(
-        opened.warnings[0].starts_with("8 rows of "),
+        opened.warnings[0].starts_with("9 rows of "),
         "{:?}",
         opened.warnings
     );
@@ -286,13 +291,56 @@ fn version_1_is_read() {
     assert!(opened.warnings.is_empty());
 }
 
-fn what_version_1_says() -> Remembered {
-    let sshd = JailName::new("sshd").expect("a name");
-    let time = Timestamp::from_usec;
+#[test]
+fn version_2_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = include_str!("data/store/v2.sql");
+    Connection::open(dir.path().join(FILE))
+        .unwrap()
+        .execute_batch(script)
+        .unwrap();
+
+    let opened = Store::open(dir.path()).unwrap();
+
+    let sshd = JailName::new("sshd").unwrap();
+    let mut expected = what_version_1_says();
+    expected.windows[0].2.lines = vec!["a line".into()];
+    expected.windows[0].2.is_due = true;
+    expected.positions.insert(
+        LogName::named("file:/var/log/auth.log"),
+        Position {
+            cursor: Cursor("2:77".into()),
+            time: Timestamp::from_usec(5),
+        },
+    );
+    expected.unresolved = vec![Failure {
+        jail: sshd.clone(),
+        who: Who::Name("a.example".into()),
+        time: Timestamp::from_usec(7),
+        pid: Some(9),
+        advance: true,
+        lines: vec!["one".into(), "two".into()],
+    }];
+    assert_eq!(opened.remembered, expected);
+    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
+    let lines = opened.store.lines(&sshd, &offender("192.0.2.1")).unwrap();
+    assert_eq!(lines, ["first".into(), "second".into()]);
+}
+
+fn two_failures() -> Window {
     let entry = |time, advance_of| Entry {
         time: Timestamp::from_usec(time),
         advance_of,
     };
+    Window {
+        entries: vec![entry(1_000_000, None), entry(2_000_000, Some(12_345))],
+        ..Window::default()
+    }
+}
+
+fn what_version_1_says() -> Remembered {
+    let sshd = JailName::new("sshd").expect("a name");
+    let time = Timestamp::from_usec;
     Remembered {
         bans: vec![
             Ban {
@@ -314,11 +362,7 @@ fn what_version_1_says() -> Remembered {
                 origin: Origin::Manual,
             },
         ],
-        windows: vec![(
-            sshd.clone(),
-            offender("198.51.100.7"),
-            Window(vec![entry(1_000_000, None), entry(2_000_000, Some(12_345))]),
-        )],
+        windows: vec![(sshd.clone(), offender("198.51.100.7"), two_failures())],
         histories: vec![(
             sshd.clone(),
             offender("192.0.2.1"),
@@ -345,6 +389,7 @@ fn what_version_1_says() -> Remembered {
                 time: time(2_000_001),
             },
         )]),
+        ..Remembered::default()
     }
 }
 

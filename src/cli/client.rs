@@ -54,13 +54,23 @@ pub(crate) struct Jail {
     pub(crate) find_usec: u64,
     #[serde(serialize_with = "never_is_null")]
     pub(crate) ban_usec: u64,
+    #[serde(serialize_with = "never_is_null")]
+    pub(crate) ban_max_usec: u64,
     pub(crate) bans: u32,
     pub(crate) failing: u32,
     pub(crate) bans_total: u64,
     pub(crate) failures_total: u64,
     pub(crate) spared_total: u64,
+    pub(crate) unresolved_total: u64,
     pub(crate) last_ban_usec: u64,
     pub(crate) packets_dropped: u64,
+}
+
+/// What `why` shows of each ban.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason {
+    pub(crate) ban: BanInfo,
+    pub(crate) lines: Vec<String>,
 }
 
 /// Why a command failed.
@@ -208,6 +218,17 @@ impl Client {
         }
     }
 
+    /// The bans that concern an address, each with the lines that led to it.
+    pub(crate) async fn why(&self, address: &str) -> Result<Vec<Reason>, ClientError> {
+        let mut reasons = Vec::new();
+        for ban in self.manager.lookup_address(address).await? {
+            let lines = self.manager.list_ban_lines(&ban.jail, &ban.address);
+            let lines = lines.await?;
+            reasons.push(Reason { ban, lines });
+        }
+        Ok(reasons)
+    }
+
     pub(crate) async fn ban(
         &self,
         jail: &str,
@@ -289,11 +310,13 @@ impl Client {
             max_failures: value(&values, "MaxFailures"),
             find_usec: value(&values, "FindUSec"),
             ban_usec: value(&values, "BanUSec"),
+            ban_max_usec: value(&values, "BanMaxUSec"),
             bans: value(&values, "NBans"),
             failing: value(&values, "NFailing"),
             bans_total: value(&values, "NBansTotal"),
             failures_total: value(&values, "NFailuresTotal"),
             spared_total: value(&values, "NSparedTotal"),
+            unresolved_total: value(&values, "NUnresolvedTotal"),
             last_ban_usec: value(&values, "LastBanTimestamp"),
             packets_dropped: value(&values, "NPacketsDropped"),
         })

@@ -46,6 +46,11 @@ enum Verb {
         #[arg(long, value_name = "ADDRESS", conflicts_with = "jail")]
         of: Option<String>,
     },
+    /// Show why an address is banned
+    Why {
+        /// The address, or a prefix that it may lie within
+        address: String,
+    },
     /// Ban an address or a prefix
     Ban {
         /// The jail
@@ -158,6 +163,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => outcome.text(),
             }
         }
+        Verb::Why { address } => {
+            let reasons = client.why(&address).await?;
+            match json {
+                true => render::why_json(&reasons),
+                false => render::why(&canonical(&address), &reasons, client::now()),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -209,7 +221,11 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let value = serde_json::json!({ "matched": matched, "address": address, "rule": rule });
             (text, value)
         }
-        Verb::Status { .. } | Verb::Bans { .. } | Verb::Import { .. } | Verb::Monitor => {
+        Verb::Status { .. }
+        | Verb::Bans { .. }
+        | Verb::Why { .. }
+        | Verb::Import { .. }
+        | Verb::Monitor => {
             return Ok(String::new());
         }
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::client::{Jail, Status};
+use crate::cli::client::{Jail, Reason, Status};
 use crate::dbus::wire::{BanInfo, BanLine, FOREVER};
 use crate::engine::time::{Span, Timestamp};
 
@@ -95,7 +95,15 @@ pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
             FOREVER => "for ever".to_owned(),
             usec => format!("for {}", Span::from_usec(usec)),
         };
-        let policy = format!("{} failures within {find} ban {lasting}", jail.max_failures);
+        let most = match jail.ban_max_usec {
+            most if most == jail.ban_usec => String::new(),
+            FOREVER => ", longer each time".to_owned(),
+            most => format!(", longer each time, at most {}", Span::from_usec(most)),
+        };
+        let policy = format!(
+            "{} failures within {find} ban {lasting}{most}",
+            jail.max_failures
+        );
         line("Policy", policy);
     }
     line(
@@ -112,6 +120,10 @@ pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
             "Spared",
             format!("{} (ignoreip or protected)", jail.spared_total),
         );
+    }
+    if jail.unresolved_total > 0 {
+        let unresolved = format!("{} failures of no known address", jail.unresolved_total);
+        line("Unresolved", unresolved);
     }
     line("Dropped", format!("{} packets", jail.packets_dropped));
     if jail.last_ban_usec > 0 {
@@ -141,6 +153,50 @@ pub(crate) fn bans(bans: &[BanInfo], now: Timestamp) -> String {
         ]
     }));
     table(&rows)
+}
+
+/// Why an address is banned, or that it is not.
+pub(crate) fn why(address: &str, reasons: &[Reason], now: Timestamp) -> String {
+    if reasons.is_empty() {
+        return format!("{address} is not banned.\n");
+    }
+    let mut text = String::new();
+    for Reason { ban, lines } in reasons {
+        let (jail, banned) = (&ban.jail, &ban.address);
+        let since = ago(ban.since_usec, now);
+        let cause = match ban.origin.as_str() {
+            "manual" => "by hand".to_owned(),
+            _ => format!("after {} failures", ban.failures),
+        };
+        let _ = writeln!(text, "{banned} was banned from {jail} {since}, {cause}");
+        let _ = writeln!(text, "      Ends: {}", ends(ban.until_usec, now));
+        let _ = writeln!(text, "   Earlier: {} bans", ban.earlier);
+        let mut name = "Lines";
+        for line in lines {
+            let _ = writeln!(
+                text,
+                "{name:>10}{} {line}",
+                if name.is_empty() { ' ' } else { ':' }
+            );
+            name = "";
+        }
+    }
+    text
+}
+
+/// The same as a JSON array.
+pub(crate) fn why_json(reasons: &[Reason]) -> String {
+    #[derive(Serialize)]
+    struct Object<'a> {
+        #[serde(flatten)]
+        ban: BanLine<'a>,
+        lines: &'a [String],
+    }
+    let objects = reasons.iter().map(|reason| Object {
+        ban: BanLine::from(&reason.ban),
+        lines: &reason.lines,
+    });
+    to_json(&objects.collect::<Vec<_>>())
 }
 
 /// A ban that began or changed, in one line.
@@ -261,6 +317,7 @@ mod tests {
             max_failures: 3,
             find_usec: 600_000_000,
             ban_usec: 600_000_000,
+            ban_max_usec: 3_600_000_000,
             bans: 12,
             failing: 3,
             bans_total: 340,
@@ -316,7 +373,7 @@ mod tests {
              Units: ssh.service
            Matches: _SYSTEMD_UNIT=ssh.service _UID=0
              Ports: 22/tcp
-            Policy: 3 failures within 10min ban for 10min
+            Policy: 3 failures within 10min ban for 10min, longer each time, at most 1h
               Bans: 12 in force, 340 in all
           Failures: 1999 in all, 3 offenders failing
             Spared: 2 (ignoreip or protected)
@@ -350,6 +407,41 @@ mod tests {
         sshd  2001:db8::/64  48s ago  never               3        0  jail
         ");
         assert_eq!(bans(&[], NOW), "No bans.\n");
+    }
+
+    #[test]
+    fn a_ban_is_explained_by_its_lines() {
+        let reasons = [
+            Reason {
+                ban: ban("192.0.2.1", NOW.usec() + 552_000_000),
+                lines: vec![
+                    "Failed password for root".to_owned(),
+                    "and again".to_owned(),
+                ],
+            },
+            Reason {
+                ban: BanInfo {
+                    origin: "manual".to_owned(),
+                    ..ban("192.0.2.0/24", FOREVER)
+                },
+                lines: Vec::new(),
+            },
+        ];
+
+        insta::assert_snapshot!(why("192.0.2.1", &reasons, NOW), @r"
+        192.0.2.1 was banned from sshd 48s ago, after 3 failures
+              Ends: in 9min 12s
+           Earlier: 0 bans
+             Lines: Failed password for root
+                    and again
+        192.0.2.0/24 was banned from sshd 48s ago, by hand
+              Ends: never
+           Earlier: 0 bans
+        ");
+        assert_eq!(why("192.0.2.1", &[], NOW), "192.0.2.1 is not banned.\n");
+        assert!(
+            why_json(&reasons[..1]).contains(r#""lines":["Failed password for root","and again"]"#)
+        );
     }
 
     #[test]

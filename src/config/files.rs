@@ -72,6 +72,12 @@ impl Layout {
             .find_map(|directory| read(&directory.join(name), self.trust))
     }
 
+    /// Whether there is a file of this name in either directory.
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        let mut roots = [&self.admin, &self.vendor].into_iter();
+        roots.any(|root| root.join(name).is_file())
+    }
+
     /// The names `directory/*.suffix` in either directory, sorted by their bytes.
     pub(crate) fn names(&self, directory: &str, suffix: &str) -> Result<Vec<String>, Diagnostic> {
         let mut names = BTreeSet::new();

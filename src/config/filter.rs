@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::layers::{self, Layers};
 use crate::config::options::{self, nearest};
-use crate::config::tree::{Given, Scope, VALUE_MAX, Value};
+use crate::config::tree::{Fuel, Given, Scope, VALUE_MAX, Value};
 use crate::engine::filter::{Filter, FilterSpec, Part, steering};
 
 /// A filter's files, read, with the arguments of one jail.
@@ -247,6 +247,7 @@ impl FilterFile {
             tree,
             section: if initial { INIT } else { DEFINITION },
             given: &self.given,
+            fuel: &Fuel::default(),
         };
         scope.value(key)
     }
@@ -296,6 +297,7 @@ impl FilterFile {
                 tree: &self.layers.tree,
                 section,
                 given: &self.given,
+                fuel: &Fuel::default(),
             }
             .value(&option.to_lowercase())
             .filter(|_| self.layers.tree.table(section).is_some()),

@@ -5,7 +5,7 @@
 
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::options::{self, idle, nearest};
-use crate::config::tree::{Given, Scope, Tree, Value};
+use crate::config::tree::{Fuel, Given, Scope, Tree, Value};
 use crate::config::value;
 use crate::engine::settings::{FirewallChoice, Global, LogLevel};
 
@@ -20,6 +20,7 @@ pub(crate) fn read(tree: &Tree, problems: &mut Vec<Diagnostic>) -> Global {
             tree,
             section: DEFINITION,
             given: &given,
+            fuel: &Fuel::default(),
         },
         problems,
     };

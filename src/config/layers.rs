@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::files::Layout;
 use crate::config::ini::{self, Document};
-use crate::config::tree::{Given, INCLUDES, Scope, Tree};
+use crate::config::tree::{Fuel, Given, INCLUDES, Scope, Tree};
 
 /// Files laid over each other.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Layers {
     pub(crate) incomplete: bool,
     /// How many files were read.
     pub(crate) count: usize,
+    /// One of them is there to change what another one says: a `.local`, or one of `BASE.d`.
+    pub(crate) is_overlaid: bool,
 }
 
 /// So many files may one kind of configuration have, included ones counted.
@@ -48,6 +50,11 @@ impl<'a> Library<'a> {
             documents: BTreeMap::new(),
             layers: BTreeMap::new(),
         }
+    }
+
+    /// Where the files are.
+    pub(crate) fn layout(&self) -> &'a Layout {
+        self.layout
     }
 
     /// The files of `base`.
@@ -114,6 +121,8 @@ impl Reading<'_, '_> {
             }
         };
         self.layers.count += 1;
+        self.layers.is_overlaid |=
+            name.ends_with(".local") || self.planned.iter().skip(1).any(|it| it == name);
         let before = self.includes(&document, "before", name);
         let after = self.includes(&document, "after", name);
         self.layers
@@ -169,6 +178,7 @@ impl Reading<'_, '_> {
             tree: &tree,
             section: INCLUDES,
             given: &Given::new(),
+            fuel: &Fuel::default(),
         };
         let value = match scope.value(key) {
             None => return Vec::new(),

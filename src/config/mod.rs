@@ -14,16 +14,18 @@ pub mod files;
 mod ini;
 mod spans;
 
+mod action;
 mod compose;
-#[expect(dead_code, reason = "used by what is about to come")]
+mod definition;
+pub mod dump;
 mod layers;
-#[expect(dead_code, reason = "used by what is about to come")]
+mod tags;
+#[expect(dead_code, reason = "the types side is about to use it")]
 mod tree;
 
 #[expect(dead_code, reason = "the types side is about to use it")]
 mod resolve;
 
-#[expect(dead_code, reason = "used by what is about to come")]
 mod arguments;
 mod span;
 mod value;
@@ -37,7 +39,7 @@ use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::{Outcome, Reader};
 use crate::config::resolve::Jails;
-use crate::config::tree::{Given, Scope};
+use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
@@ -100,6 +102,7 @@ pub fn parse_only(text: &str) -> usize {
             tree: &tree,
             section,
             given: &given,
+            fuel: &Fuel::default(),
         };
         count += scope
             .keys()
@@ -138,6 +141,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
                 tree: &layers.tree,
                 section,
                 given: &given,
+                fuel: &Fuel::default(),
             },
             place,
             problems: Vec::new(),

@@ -4,12 +4,17 @@
 //! Comes in: the files. Goes out: values with everything expanded, each with its place, and what is
 //! wrong on the way. What a value means is for others to say; nothing here knows a number or a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::config::action::{self, ResolvedAction};
+use crate::config::arguments::{self, Call};
+use crate::config::definition::{DEFINITION, Definition};
 use crate::config::diagnostic::{Diagnostic, Place};
 use crate::config::files::Layout;
 use crate::config::layers::{Layers, Library};
-use crate::config::tree::{Given, Scope, Tree, Value};
+use crate::config::options::nearest;
+use crate::config::tree::{DEFAULT, Fuel, Given, Scope, Table, Value};
 
 /// Which kind of log a filter is for; fail2ban's `logtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,16 @@ pub(crate) enum LogType {
     File,
     /// Entries of the journal.
     Journal,
+}
+
+impl LogType {
+    /// What filters call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Journal => "journal",
+        }
+    }
 }
 
 /// All jails, read but not yet resolved.
@@ -54,26 +69,8 @@ pub(crate) struct ResolvedFilter {
     pub(crate) options: BTreeMap<String, Value>,
 }
 
-/// An action, resolved.
-#[derive(Clone, Debug)]
-pub(crate) struct ResolvedAction {
-    /// The name of its file in `action.d`, without `.conf`.
-    pub(crate) file: String,
-    /// Where the jail names it.
-    pub(crate) place: Place,
-    /// What it is called in its jail.
-    pub(crate) actname: String,
-    /// The commands, the arguments, the options of `[Init]`; those for one family of addresses only as
-    /// `option?family=inet6`.
-    pub(crate) properties: BTreeMap<String, Value>,
-    /// It is written in Python.
-    pub(crate) is_python: bool,
-    /// The administrator changed its commands, by a file beside the shipped one or by an argument.
-    pub(crate) is_modified: bool,
-}
-
 /// The options of a jail.
-pub(crate) const JAIL: [&str; 37] = [
+pub(crate) const JAIL: [&str; 36] = [
     "enabled",
     "description",
     "filter",
@@ -110,8 +107,55 @@ pub(crate) const JAIL: [&str; 37] = [
     "datepattern",
     "journalmatch",
     "matchtext",
-    "logtype",
 ];
+
+/// The options of a jail that its filter and its actions may refer to.
+const VARIABLES: [&str; 31] = [
+    "enabled",
+    "filter",
+    "action",
+    "backend",
+    "logpath",
+    "logencoding",
+    "logtimezone",
+    "skip_if_nologs",
+    "systemd_if_nologs",
+    "usedns",
+    "maxretry",
+    "maxmatches",
+    "findtime",
+    "bantime",
+    "bantime.increment",
+    "bantime.factor",
+    "bantime.formula",
+    "bantime.multipliers",
+    "bantime.maxtime",
+    "bantime.rndtime",
+    "bantime.overalljails",
+    "ignoreself",
+    "ignoreip",
+    "ignorecommand",
+    "ignorecache",
+    "prefregex",
+    "failregex",
+    "ignoreregex",
+    "maxlines",
+    "datepattern",
+    "journalmatch",
+];
+
+/// Those that are on or off.
+const SWITCHES: [&str; 6] = [
+    "enabled",
+    "skip_if_nologs",
+    "systemd_if_nologs",
+    "bantime.increment",
+    "bantime.overalljails",
+    "ignoreself",
+];
+
+/// So many actions may a jail have.
+const ACTIONS_MAX: usize = 100;
 
 /// The options of a filter.
 pub(crate) const FILTER: [&str; 9] = [
@@ -149,31 +193,324 @@ impl<'a> Jails<'a> {
             tree: &self.layers.tree,
             section,
             given: &Given::new(),
+            fuel: &Fuel::default(),
         };
         scope.value(key)
     }
 
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
-        let _ = (&mut self.library, log);
-        let tree: &Tree = &self.layers.tree;
-        let place = tree.table(section).and_then(|table| table.place.clone());
-        let mut jail = ResolvedJail {
-            name: section.to_owned(),
-            place: place.unwrap_or_else(|| Place::file_named("jail.conf")),
-            options: BTreeMap::new(),
-            filter: ResolvedFilter::default(),
-            actions: Vec::new(),
-            problems: Vec::new(),
-            incomplete: false,
+        let fuel = Fuel::default();
+        let table = self.layers.tree.table(section);
+        let place = table.and_then(|table| table.place.clone());
+        let mut resolving = Resolving {
+            jail: ResolvedJail {
+                name: section.to_owned(),
+                place: place.unwrap_or_else(|| Place::file_named("jail.conf")),
+                options: BTreeMap::new(),
+                filter: ResolvedFilter::default(),
+                actions: Vec::new(),
+                problems: Vec::new(),
+                incomplete: false,
+            },
+            library: &mut self.library,
+            layers: &self.layers,
+            given: Given::new(),
+            fuel: &fuel,
         };
-        for key in JAIL {
-            match self.option(section, key) {
+        resolving.jail(log);
+        resolving.jail
+    }
+}
+
+/// Resolves a filter that no jail speaks for: `text` is what would stand after `filter =`.
+pub(crate) fn filter(
+    layout: &Layout,
+    text: &str,
+    log: LogType,
+) -> (ResolvedFilter, Vec<Diagnostic>) {
+    let value = Value::said("the filter's name", text);
+    let place = value.entry.place.clone();
+    let mut found = FilterFile::find(&mut Library::new(layout), &value, &place, log);
+    let mut filter = ResolvedFilter::default();
+    let Some(file) = &found.file else {
+        return (filter, found.problems);
+    };
+    filter.name.clone_from(&file.name);
+    let fuel = Fuel::default();
+    let variables = Given::new();
+    let (definition, problems) =
+        Definition::new(&file.layers.tree, &file.arguments, &variables, &fuel);
+    found.problems.extend(problems);
+    for key in FILTER {
+        match definition.option(key) {
+            None => {}
+            Some(Ok(value)) => drop(filter.options.insert(key.to_owned(), value)),
+            Some(Err(problem)) => found.problems.push(problem),
+        }
+    }
+    (filter, found.problems)
+}
+
+/// A filter's files, with its arguments.
+struct FilterFile {
+    name: String,
+    layers: Arc<Layers>,
+    arguments: BTreeMap<String, Value>,
+}
+
+/// What came of looking for one.
+#[derive(Default)]
+struct Found {
+    file: Option<FilterFile>,
+    problems: Vec<Diagnostic>,
+    incomplete: bool,
+}
+
+impl FilterFile {
+    /// Reads the filter that `value` names; `place` is where to complain of one that is not there.
+    fn find(library: &mut Library<'_>, value: &Value, place: &Place, log: LogType) -> Found {
+        let mut found = Found::default();
+        let call = match arguments::parse(value) {
+            Ok(calls) => calls,
+            Err(problem) => {
+                found.problems.push(problem);
+                return found;
+            }
+        };
+        let mut calls = call.into_iter();
+        let Some(Call {
+            name,
+            mut arguments,
+            ..
+        }) = calls.next()
+        else {
+            return found;
+        };
+        if let Some(second) = calls.next() {
+            let problem = Diagnostic::error(
+                &second.place,
+                format!(
+                    "'{}' makes no sense there: a jail has one filter",
+                    second.name
+                ),
+                "remove it, or make it a jail of its own",
+            );
+            found.problems.push(problem);
+        }
+        let layers = library.read(&format!("filter.d/{name}"));
+        found.problems.extend(layers.problems.iter().cloned());
+        found.incomplete = layers.incomplete;
+        if layers.count == 0 {
+            if !layers.incomplete {
+                found.problems.push(missing(library.layout(), &name, place));
+            }
+            return found;
+        }
+        // A `logtype` in [DEFAULT] is there for filters that are read without a jail.
+        let own = layers.tree.table(DEFINITION);
+        if own.is_none_or(|table| table.entry("logtype").is_none()) {
+            let auto = arguments.entry("logtype".to_owned());
+            auto.or_insert_with(|| Value::said("the backend", log.name()));
+        }
+        found.file = Some(Self {
+            name,
+            layers,
+            arguments,
+        });
+        found
+    }
+}
+
+/// A jail being resolved.
+struct Resolving<'a, 'b> {
+    jail: ResolvedJail,
+    library: &'a mut Library<'b>,
+    layers: &'a Layers,
+    /// What its filter says of options that the jail refers to: `known/failregex`.
+    given: Given,
+    fuel: &'a Fuel,
+}
+
+impl Resolving<'_, '_> {
+    fn jail(&mut self, log: LogType) {
+        self.set("filter");
+        let file = self.filter(log);
+        if let Some(file) = &file {
+            self.learn(file);
+        }
+        for key in JAIL.into_iter().filter(|key| *key != "filter") {
+            self.set(key);
+        }
+        let variables = self.variables();
+        if let Some(file) = &file {
+            self.overlay(file, &variables);
+        } else {
+            let own = self.jail.options.iter();
+            let own = own.filter(|(key, _)| FILTER.contains(&key.as_str()));
+            self.jail.filter.options = own.map(|(k, v)| (k.clone(), v.clone())).collect();
+        }
+        self.actions(&variables);
+    }
+
+    /// Takes in one option of the jail.
+    fn set(&mut self, key: &str) {
+        match self.option(key) {
+            None => {}
+            Some(Ok(value)) => drop(self.jail.options.insert(key.to_owned(), value)),
+            Some(Err(problem)) => self.jail.problems.push(problem),
+        }
+    }
+
+    fn option(&self, key: &str) -> Option<Result<Value, Diagnostic>> {
+        let scope = Scope {
+            tree: &self.layers.tree,
+            section: &self.jail.name,
+            given: &self.given,
+            fuel: self.fuel,
+        };
+        scope.value(key)
+    }
+
+    fn filter(&mut self, log: LogType) -> Option<FilterFile> {
+        let value = self.jail.options.get("filter")?;
+        // Where all jails get their filter from one line, the jail is to blame for one that is missing.
+        let own = self.layers.tree.table(&self.jail.name);
+        let place = match own.and_then(|table| table.entry("filter")) {
+            Some(entry) => entry.value_place(),
+            None => &self.jail.place,
+        };
+        let found = FilterFile::find(self.library, value, place, log);
+        self.jail.problems.extend(found.problems);
+        self.jail.incomplete |= found.incomplete;
+        if let Some(file) = &found.file {
+            self.jail.filter.name.clone_from(&file.name);
+        }
+        found.file
+    }
+
+    /// Learns what the filter says of options that the jail refers to as `%(known/option)s`.
+    fn learn(&mut self, file: &FilterFile) {
+        let tree = &self.layers.tree;
+        let tables = [DEFAULT, &self.jail.name].map(|name| tree.table(name));
+        let entries = tables.into_iter().flatten().flat_map(Table::entries);
+        let mut names = BTreeSet::new();
+        for entry in entries {
+            let parts = entry.text.split("%(known/").skip(1);
+            names.extend(
+                parts
+                    .filter_map(|part| part.split_once(")s"))
+                    .map(|(name, _)| name),
+            );
+        }
+        if names.is_empty() {
+            return;
+        }
+        let variables = VARIABLES.into_iter().filter(|key| !FILTER.contains(key));
+        let variables = variables.filter_map(|key| Some((key.to_owned(), self.option(key)?.ok()?)));
+        let variables: Given = variables.collect();
+        let (definition, _) =
+            Definition::new(&file.layers.tree, &file.arguments, &variables, self.fuel);
+        for name in names {
+            match definition.option(name) {
                 None => {}
-                Some(Ok(value)) => drop(jail.options.insert(key.to_owned(), value)),
-                Some(Err(problem)) => jail.problems.push(problem),
+                Some(Ok(value)) => drop(
+                    self.given
+                        .insert(format!("known/{}", name.to_lowercase()), value),
+                ),
+                Some(Err(problem)) => self.jail.problems.push(problem),
             }
         }
-        jail
     }
+
+    /// What filters and actions see of the jail.
+    fn variables(&self) -> Given {
+        let mut variables = Given::new();
+        for key in VARIABLES {
+            let Some(value) = self.jail.options.get(key) else {
+                continue;
+            };
+            let mut value = value.clone();
+            if SWITCHES.contains(&key) {
+                // As Python writes it.
+                let on = ["1", "on", "true", "yes"].contains(&value.text.to_lowercase().as_str());
+                value.text = if on { "True" } else { "False" }.to_owned();
+            }
+            variables.insert(key.to_owned(), value);
+        }
+        let backend = variables.entry("backend".to_owned());
+        backend.or_insert_with(|| Value::said("built in", "auto"));
+        variables
+    }
+
+    /// Takes in the options of the filter, where the jail does not say otherwise.
+    fn overlay(&mut self, file: &FilterFile, variables: &Given) {
+        let (definition, problems) =
+            Definition::new(&file.layers.tree, &file.arguments, variables, self.fuel);
+        self.jail.problems.extend(problems);
+        for key in FILTER {
+            let value = match self.jail.options.get(key) {
+                // What a jail says is final, unlike an argument that says the same.
+                Some(value) if !file.arguments.contains_key(key) => Some(Ok(value.clone())),
+                _ => definition.option(key),
+            };
+            match value {
+                None => {}
+                Some(Ok(value)) => drop(self.jail.filter.options.insert(key.to_owned(), value)),
+                Some(Err(problem)) => self.jail.problems.push(problem),
+            }
+        }
+    }
+
+    fn actions(&mut self, variables: &Given) {
+        let Some(value) = self.jail.options.get("action") else {
+            return;
+        };
+        let mut calls = match arguments::parse(value) {
+            Ok(calls) => calls,
+            Err(problem) => return self.jail.problems.push(problem),
+        };
+        if let Some(call) = calls.get(ACTIONS_MAX) {
+            let message = format!("a jail has at most {ACTIONS_MAX} actions");
+            let problem = Diagnostic::error(&call.place, message, "remove the others");
+            self.jail.problems.push(problem);
+            calls.truncate(ACTIONS_MAX);
+        }
+        for call in calls {
+            let jail = (self.jail.name.as_str(), variables);
+            let outcome = action::resolve(self.library, call, jail, self.fuel);
+            self.jail.problems.extend(outcome.problems);
+            self.jail.incomplete |= outcome.incomplete;
+            if let Some(action) = outcome.action {
+                self.add(action);
+            }
+        }
+    }
+
+    fn add(&mut self, action: ResolvedAction) {
+        let mut earlier = self.jail.actions.iter();
+        if earlier.any(|earlier| earlier.actname == action.actname) {
+            self.jail.problems.push(Diagnostic::error(
+                &action.place,
+                format!("two actions of the jail are called '{}'", action.actname),
+                format!("write {}[actname=another-name]", action.file),
+            ));
+        }
+        self.jail.actions.push(action);
+    }
+}
+
+fn missing(layout: &Layout, name: &str, place: &Place) -> Diagnostic {
+    let files = layout.names("filter.d", ".conf").unwrap_or_default();
+    let names = files
+        .iter()
+        .filter_map(|file| file.strip_prefix("filter.d/")?.strip_suffix(".conf"));
+    let remedy = match nearest(name, names) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => format!(
+            "create {}, or write 'filter =' for a jail that has its own failregex",
+            layout.admin.join(format!("filter.d/{name}.conf")).display()
+        ),
+    };
+    Diagnostic::error(place, format!("there is no filter '{name}'"), remedy)
 }

@@ -4,6 +4,7 @@
 //! the language means it, expanded when it is read and not before, so that a later file changes what
 //! an earlier one says. Loops end with an error, and so does text without end.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -40,7 +41,12 @@ pub(crate) struct Scope<'a> {
     pub(crate) section: &'a str,
     /// What goes before everything in the tree.
     pub(crate) given: &'a Given,
+    /// What expansions from this view may cost together.
+    pub(crate) fuel: &'a Fuel,
 }
+
+/// How much text may still be put together.
+pub(crate) struct Fuel(Cell<usize>);
 
 /// An option's value, expanded.
 #[derive(Clone, Debug)]
@@ -65,6 +71,30 @@ const DEPTH_MAX: usize = 25;
 /// So long may a value grow, in bytes.
 pub(crate) const VALUE_MAX: usize = 256 * 1024;
 
+/// So much may all values of a jail, its filter and its actions cost together, in bytes.
+const FUEL: usize = 32 * 1024 * 1024;
+
+impl Default for Fuel {
+    /// Enough for one jail, its filter and its actions.
+    fn default() -> Self {
+        Self(Cell::new(FUEL))
+    }
+}
+
+impl Fuel {
+    /// Takes account of `text` with its places, for the value of `entry`.
+    ///
+    /// # Errors
+    /// Nothing is left.
+    fn burn(&self, text: &str, lines: &[Place], entry: &Entry) -> Result<(), Diagnostic> {
+        // Every step counts, also one from which no text comes.
+        let cost = 1 + text.len() + size_of_val(lines);
+        let left = self.0.get().checked_sub(cost);
+        self.0.set(left.unwrap_or_default());
+        left.map(drop).ok_or_else(|| endless(entry))
+    }
+}
+
 impl Value {
     /// What `entry` says, word for word.
     pub(crate) fn literal(entry: Arc<Entry>) -> Self {
@@ -73,6 +103,15 @@ impl Value {
             lines: entry.lines.clone(),
             entry,
         }
+    }
+
+    /// The same again.
+    ///
+    /// # Errors
+    /// The fuel does not suffice.
+    pub(crate) fn copy(&self, fuel: &Fuel) -> Result<Self, Diagnostic> {
+        fuel.burn(&self.text, &self.lines, &self.entry)?;
+        Ok(self.clone())
     }
 
     /// A text that is in no file, `origin` says where instead.
@@ -136,7 +175,7 @@ impl Tree {
         }
     }
 
-    /// What options are worth where no file sets them.
+    /// Sets an option as if the last of all files did so in `[DEFAULT]`.
     pub(crate) fn preset(&mut self, key: &str, text: &str) {
         let entry = Value::said("built in", text).entry;
         self.presets.insert(key.to_owned(), entry);
@@ -226,7 +265,6 @@ impl<'a> Scope<'a> {
         let mut walk = Walk {
             scope: *self,
             stack: vec![(key.to_owned(), age)],
-            size: 0,
         };
         let (text, lines) = walk.expand(entry)?;
         Ok(Value {
@@ -241,13 +279,18 @@ impl<'a> Scope<'a> {
         table.map_or(&[], |table| table.values(key))
     }
 
-    /// Every value that `key` was ever given, the one that counts first: those of the section, those of
-    /// `[DEFAULT]`, the preset.
+    /// Every value that `key` was ever given, the one that counts first: those of the section, the
+    /// preset, those of `[DEFAULT]`.
     fn aged(&self, key: &str, age: usize) -> Option<&'a Arc<Entry>> {
         let default = self.tree.table(DEFAULT).filter(|_| self.section != DEFAULT);
         let default = default.map_or(&[][..], |table| table.values(key));
-        let values = self.own(key).iter().rev().chain(default.iter().rev());
-        values.chain(self.tree.presets.get(key)).nth(age)
+        let default = self
+            .tree
+            .presets
+            .get(key)
+            .into_iter()
+            .chain(default.iter().rev());
+        self.own(key).iter().rev().chain(default).nth(age)
     }
 
     fn known_age(&self, key: &str) -> usize {
@@ -269,14 +312,11 @@ struct Walk<'a> {
     scope: Scope<'a>,
     /// The options being expanded, each with the age of its value.
     stack: Vec<(String, usize)>,
-    /// How much text has been put in so far.
-    size: usize,
 }
 
 impl Walk<'_> {
     fn expand(&mut self, entry: &Entry) -> Result<(String, Vec<Place>), Diagnostic> {
-        // The text counts even where nothing comes of it, for the time it takes.
-        self.size = self.size.saturating_add(entry.text.len());
+        self.scope.fuel.burn(&entry.text, &[], entry)?;
         let mut out = Composer::new(&entry.lines);
         let mut rest = entry.text.as_str();
         while let Some((plain, tail)) = rest.split_once('%') {
@@ -298,13 +338,18 @@ impl Walk<'_> {
             };
             let (text, lines) = self.reference(name, entry)?;
             out.insert(&text, &lines, after);
-            self.bounded(out.len(), entry)?;
+            if out.len() > VALUE_MAX {
+                return Err(endless(entry));
+            }
             rest = after;
         }
         out.push(rest);
-        self.size = self.size.saturating_add(out.len());
-        self.bounded(0, entry)?;
-        Ok(out.finish())
+        let (text, lines) = out.finish();
+        self.scope.fuel.burn(&text, &lines, entry)?;
+        match text.len() > VALUE_MAX {
+            true => Err(endless(entry)),
+            false => Ok((text, lines)),
+        }
     }
 
     /// The text for `%(name)s` in `entry`.
@@ -373,15 +418,12 @@ impl Walk<'_> {
             }
         }
     }
+}
 
-    fn bounded(&self, more: usize, entry: &Entry) -> Result<(), Diagnostic> {
-        if self.size.saturating_add(more) <= VALUE_MAX {
-            return Ok(());
-        }
-        Err(Diagnostic::error(
-            entry.value_place(),
-            "the value grows without end",
-            "options refer to each other too often: simplify them",
-        ))
-    }
+fn endless(entry: &Entry) -> Diagnostic {
+    Diagnostic::error(
+        entry.value_place(),
+        "the value grows without end",
+        "options refer to each other too often: simplify them",
+    )
 }

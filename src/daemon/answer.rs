@@ -1,7 +1,11 @@
 //! Requests of the bus: commands go to the engine and are answered by its effect, questions are
 //! answered at once.
 
+use tracing::warn;
+
 use crate::daemon::clock;
+use crate::daemon::logging::chain;
+use crate::daemon::readers::Readers;
 use crate::daemon::run::Daemon;
 use crate::dbus::link::{ManagerView, Request};
 use crate::engine::address::Offender;
@@ -9,12 +13,12 @@ use crate::engine::command::RequestId;
 use crate::engine::ledger::ban::Ban;
 use crate::engine::record::LogName;
 use crate::engine::settings::JailName;
+use crate::engine::view::JailView;
 use crate::firewall::FirewallBackend;
-use crate::journal::reader::Reader;
 
 impl Daemon {
     /// Does what is asked. Whoever asked may have left; then the answer goes nowhere.
-    pub(super) async fn answer(&mut self, reader: &Reader, request: Request) {
+    pub(super) async fn answer(&mut self, readers: &mut Readers, request: Request) {
         match request {
             Request::Command(command, reply) => {
                 self.last_request += 1;
@@ -22,13 +26,13 @@ impl Daemon {
                 self.asked.insert(id, reply);
                 self.engine.handle_command(clock::now(), id, command);
             }
-            Request::Reload(reply) => self.begin_reload(reader, Some(reply)),
-            Request::Jails(reply) => drop(reply.send(self.engine.jails().collect())),
+            Request::Reload(reply) => self.begin_reload(readers, Some(reply)),
+            Request::Jails(reply) => drop(reply.send(self.jails())),
             Request::Jail(name, reply) => {
                 let shown = self
                     .engine
                     .jail(&name)
-                    .map(|(view, jail)| (view, jail.settings.clone()));
+                    .map(|(view, jail)| (self.with_trouble(view), jail.settings.clone()));
                 let _ = reply.send(shown);
             }
             Request::Bans {
@@ -46,12 +50,35 @@ impl Daemon {
                 let bans = self.engine.ledger().after(None).filter(related);
                 let _ = reply.send(bans.cloned().collect());
             }
+            Request::Lines(jail, offender, reply) => {
+                let lines = self.edges.store.lines(&jail, &offender);
+                let lines = lines.unwrap_or_else(|error| {
+                    warn!(error = %chain(&error), "cannot read the lines of a ban, showing none");
+                    Vec::new()
+                });
+                let _ = reply.send(lines);
+            }
             Request::Manager(reply) => drop(reply.send(self.manager())),
             Request::Dropped(jail, reply) => {
                 let counts = self.edges.firewall.dropped().await.unwrap_or_default();
                 let count = counts.into_iter().find(|(name, _)| *name == jail);
                 let _ = reply.send(count.map_or(0, |(_, packets)| packets));
             }
+        }
+    }
+
+    fn jails(&self) -> Vec<JailView> {
+        let views = self.engine.jails();
+        views.map(|view| self.with_trouble(view)).collect()
+    }
+
+    /// The engine knows nothing of logs.
+    fn with_trouble(&self, view: JailView) -> JailView {
+        let mut troubles = self.log_troubles.values();
+        let found = troubles.find(|trouble| trouble.jails.contains(&view.name));
+        JailView {
+            trouble: found.map(|trouble| trouble.text.clone()),
+            ..view
         }
     }
 

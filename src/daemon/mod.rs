@@ -8,6 +8,7 @@ pub mod args;
 pub mod clock;
 pub mod logging;
 pub mod notify;
+pub mod readers;
 mod reload;
 pub mod report;
 pub mod run;

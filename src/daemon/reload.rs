@@ -1,4 +1,4 @@
-//! A reload: read, check, have the reader take the new filters, and only then the engine the new
+//! A reload: read, check, have every reader take its new tasks, and only then the engine the new
 //! settings, so that every record is judged by one configuration.
 //!
 //! A configuration with errors changes nothing: the old one stays and whoever asked reads why.
@@ -9,12 +9,13 @@ use tracing::{error, info};
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::load;
 use crate::daemon::clock;
+use crate::daemon::logging::chain;
+use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
-use crate::daemon::start::{filters, tell};
+use crate::daemon::start::tell;
 use crate::daemon::troubles::Troubles;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
-use crate::journal::reader::Reader;
 
 /// Somebody who waits for a reload; `None` for a signal.
 pub(super) type Asker = Option<oneshot::Sender<Result<(), String>>>;
@@ -35,8 +36,8 @@ impl Reload {
 }
 
 impl Daemon {
-    /// Reads the configuration and hands its filters to the reader.
-    pub(super) fn begin_reload(&mut self, reader: &Reader, asker: Asker) {
+    /// Reads the configuration and hands its tasks to the readers.
+    pub(super) fn begin_reload(&mut self, readers: &mut Readers, asker: Asker) {
         if self.reload.is_running() {
             self.reload.next.push(asker);
             return;
@@ -58,17 +59,19 @@ impl Daemon {
             settings.global.firewall = FirewallChoice::Memory;
         }
         self.reload.generation += 1;
-        reader.switch(self.reload.generation, filters(&settings));
+        readers.switch(self.reload.generation, &tasks(&settings));
         self.reload.running = Some(settings);
         self.reload.askers.push(asker);
         self.tell(News::Reloading(true));
     }
 
-    /// The reader has taken the filters: the settings follow.
-    pub(super) async fn finish_reload(&mut self, reader: &Reader, generation: u64) {
-        if generation != self.reload.generation {
-            return;
-        }
+    /// Whether a reader's word on this generation is the one that is waited for.
+    pub(super) fn expects(&self, generation: u64) -> bool {
+        self.reload.is_running() && generation == self.reload.generation
+    }
+
+    /// All readers have taken their tasks: the settings follow.
+    pub(super) async fn finish_reload(&mut self, readers: &mut Readers) {
         let Some(settings) = self.reload.running.take() else {
             return;
         };
@@ -80,13 +83,18 @@ impl Daemon {
         self.edges.log.turn(settings.global.log_level);
         self.config_trouble = None;
         self.helpers = Troubles::default();
-        self.engine.handle_settings(clock::now(), settings);
+        let wanted = tasks(&settings);
+        let now = clock::now();
+        self.engine.handle_settings(now, settings);
+        if let Err(error) = readers.settle(now.wall, &wanted, self.engine.positions()) {
+            self.note(Some(format!("not all logs are read: {}", chain(&error))));
+        }
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
         settle(std::mem::take(&mut self.reload.askers), &Ok(()));
         for asker in std::mem::take(&mut self.reload.next) {
-            self.begin_reload(reader, asker);
+            self.begin_reload(readers, asker);
         }
     }
 }

@@ -31,7 +31,10 @@ impl Report {
             )
         });
         for event in others {
-            let endless = matches!(event, Event::Spared { .. } | Event::TooManyBans { .. });
+            let endless = matches!(
+                event,
+                Event::Spared { .. } | Event::TooManyBans { .. } | Event::Warning(_)
+            );
             if !endless || self.admits(now) {
                 tell(event);
             }
@@ -123,6 +126,7 @@ fn tell(event: &Event) {
         Event::JailNew(jail) => info!(jail = %jail, "jail {jail} was added"),
         Event::JailRemoved(jail) => info!(jail = %jail, "jail {jail} was removed"),
         Event::JailChanged(jail) => info!(jail = %jail, "jail {jail} was changed"),
+        Event::Warning(text) => warn!("{text}"),
         Event::Degraded(text) => error!("{text}"),
         Event::Recovered => info!("everything works again"),
     }

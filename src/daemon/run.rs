@@ -17,6 +17,7 @@ use crate::ask::{Answered, Asker};
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
+use crate::daemon::readers::Readers;
 use crate::daemon::reload::Reload;
 use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
@@ -27,14 +28,14 @@ use crate::dbus::link::{LoopEnd, News};
 use crate::engine::Engine;
 use crate::engine::address::{AddressSet, Offender};
 use crate::engine::command::{Refusal, Reply, RequestId};
-use crate::engine::effect::{Answer, Effect, Outcome};
+use crate::engine::effect::{Answer, Effect, Event, Outcome};
 use crate::engine::protected::Protected;
 use crate::engine::record::LogName;
+use crate::engine::settings::JailName;
 use crate::engine::view::JailState;
 use crate::firewall::any::AnyFirewall;
 use crate::firewall::{FirewallBackend, FirewallError};
-use crate::journal::Heard;
-use crate::journal::reader::Reader;
+use crate::reader::Heard;
 use crate::store::Store;
 use crate::sys::timerfd::{Alarm, ClockWatch};
 
@@ -66,6 +67,15 @@ pub struct Edges {
     pub log: Arc<LogSwitch>,
 }
 
+/// A log that cannot be read.
+#[derive(Debug)]
+pub(super) struct LogTrouble {
+    /// Who would read it.
+    pub(super) jails: Vec<JailName>,
+    /// What is wrong with it.
+    pub(super) text: String,
+}
+
 /// The engine and its edges.
 pub struct Daemon {
     pub(super) engine: Engine,
@@ -81,7 +91,8 @@ pub struct Daemon {
     notes: Vec<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) config_trouble: Option<String>,
-    journal_trouble: Option<String>,
+    /// Logs that cannot be read.
+    pub(super) log_troubles: BTreeMap<LogName, LogTrouble>,
     /// What is wrong with those that find things out.
     pub(super) helpers: Troubles,
     /// What the host's own name stands for.
@@ -112,7 +123,7 @@ impl Daemon {
             clock_watch,
             notes: Vec::new(),
             config_trouble: None,
-            journal_trouble: None,
+            log_troubles: BTreeMap::new(),
             helpers: Troubles::default(),
             own_name: AddressSet::default(),
             caught_up: false,
@@ -130,12 +141,8 @@ impl Daemon {
     /// Runs until told to stop.
     ///
     /// # Errors
-    /// The reader ended by itself.
-    pub async fn run(
-        &mut self,
-        reader: &Reader,
-        mut heard: Receiver<Heard>,
-    ) -> Result<(), StartError> {
+    /// A reader ended by itself.
+    pub async fn run(&mut self, readers: &mut Readers) -> Result<(), StartError> {
         let pace = notify::watchdog_pace().unwrap_or(PACE);
         let mut watchdog = interval(pace);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -144,19 +151,18 @@ impl Daemon {
         let mut patience = pin!(sleep(PATIENCE));
         let mut knows_protected = false;
         let news = self.edges.link.news.clone();
+        self.note_progress(readers);
         loop {
             tokio::select! {
-                word = heard.recv(), if knows_protected => match word {
-                    Some(word) => {
-                        self.hear(reader, word).await;
-                        for _ in 0..BATCH {
-                            let Ok(word) = heard.try_recv() else { break };
-                            self.hear(reader, word).await;
-                        }
+                (index, word) = readers.hear(), if knows_protected => {
+                    let word = word.ok_or(StartError::ReaderGone)?;
+                    self.hear(readers, index, word).await;
+                    for _ in 0..BATCH {
+                        let Some(word) = readers.more(index) else { break };
+                        self.hear(readers, index, word).await;
                     }
-                    None => return Err(StartError::ReaderGone),
-                },
-                Some(request) = self.edges.link.requests.recv() => self.answer(reader, request).await,
+                }
+                Some(request) = self.edges.link.requests.recv() => self.answer(readers, request).await,
                 Ok(()) = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
                 Ok(()) = self.clock_watch.stepped() => {
                     self.engine.handle_deadline(clock::now());
@@ -174,14 +180,17 @@ impl Daemon {
                     warn!("who must not be banned is not known yet, counting failures all the same");
                 }
                 Some(order) = self.edges.orders.recv() => match order {
-                    Order::Reload => self.begin_reload(reader, None),
+                    Order::Reload => self.begin_reload(readers, None),
                     Order::Stop => break,
                 },
                 Ok(room) = news.reserve(), if self.news_lost => {
                     room.send(News::Reset);
                     self.news_lost = false;
                 }
-                _ = watchdog.tick() => self.look_after(reader).await,
+                _ = watchdog.tick() => self.look_after(readers).await,
+            }
+            if self.reload.is_running() && readers.is_empty() {
+                self.finish_reload(readers).await;
             }
             self.drain().await;
         }
@@ -240,17 +249,26 @@ impl Daemon {
         }
     }
 
-    async fn hear(&mut self, reader: &Reader, word: Heard) {
+    async fn hear(&mut self, readers: &mut Readers, index: usize, word: Heard) {
         let now = clock::now();
         match word {
-            Heard::Progress { failures, position } => {
-                self.engine
-                    .handle_failures(now, &failures, &LogName::journal(), position);
+            Heard::Progress {
+                log,
+                failures,
+                position,
+            } => self.engine.handle_failures(now, &failures, &log, position),
+            Heard::Gone(log) => {
+                self.recover(&log);
+                self.engine.handle_log_gone(now, &log);
             }
-            Heard::Switched(generation) => self.finish_reload(reader, generation).await,
+            Heard::Switched(generation) => {
+                if self.expects(generation) && readers.switched(index) {
+                    self.finish_reload(readers).await;
+                }
+            }
             Heard::CaughtUp => {
-                self.caught_up = true;
-                self.engine.handle_caught_up(now);
+                readers.caught_up(index);
+                self.note_progress(readers);
             }
             Heard::Suppressed { unit, messages } => {
                 self.suppressed = self.suppressed.saturating_add(messages);
@@ -261,15 +279,45 @@ impl Daemon {
                      unseen; to lift it: systemctl edit {unit}, [Service] LogRateLimitIntervalSec=0"
                 );
             }
-            Heard::Trouble(text) => {
+            Heard::Trouble { log, jails, text } => {
                 error!("{text}");
-                self.journal_trouble = Some(text);
+                readers.troubled(index);
+                self.note_progress(readers);
+                let trouble = LogTrouble { jails, text };
+                self.tell_of(&trouble);
+                self.log_troubles.insert(log, trouble);
             }
-            Heard::Recovered => {
-                info!("the journal can be read again");
-                self.journal_trouble = None;
+            Heard::Complaint { jail, text } => warn!(jail = %jail, "jail '{jail}': {text}"),
+            Heard::Recovered(log) => {
+                if self.recover(&log) {
+                    info!("{log} can be read again");
+                }
             }
         }
+    }
+
+    /// Bans made while the past is read end when the past has come to their end; from now on, by the
+    /// clock.
+    fn note_progress(&mut self, readers: &Readers) {
+        if !self.caught_up && readers.are_caught_up() {
+            self.caught_up = true;
+            self.engine.handle_caught_up(clock::now());
+        }
+    }
+
+    /// Whether there was anything to recover from.
+    fn recover(&mut self, log: &LogName) -> bool {
+        let trouble = self.log_troubles.remove(log);
+        if let Some(trouble) = &trouble {
+            self.tell_of(trouble);
+        }
+        trouble.is_some()
+    }
+
+    /// Has the bus look at the jails of a trouble that came or went.
+    fn tell_of(&mut self, trouble: &LogTrouble) {
+        let changed = trouble.jails.iter().cloned().map(Event::JailChanged);
+        self.tell(News::Events(changed.collect()));
     }
 
     /// Something was found out: the engine wants to know, or the daemon itself.
@@ -311,13 +359,11 @@ impl Daemon {
     }
 
     /// The regular look at what cannot announce its own end.
-    async fn look_after(&mut self, reader: &Reader) {
-        if reader.is_alive() {
+    async fn look_after(&mut self, readers: &Readers) {
+        if readers.are_alive() {
             notify::watchdog();
         } else {
-            error!(
-                "the journal's reader hangs; the watchdog ends this process unless it comes back"
-            );
+            error!("a log's reader hangs; the watchdog ends this process unless it comes back");
         }
         match self.edges.firewall.check().await {
             Ok(true) => {}
@@ -358,7 +404,8 @@ impl Daemon {
             _ => None,
         });
         let noted = self.notes.iter().chain(&self.config_trouble);
-        let standing = noted.chain(&self.journal_trouble).cloned();
+        let logs = self.log_troubles.values().map(|trouble| &trouble.text);
+        let standing = noted.chain(logs).cloned();
         let standing = standing.chain(self.helpers.sentences());
         standing
             .chain(self.engine.troubles())

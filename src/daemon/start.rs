@@ -2,11 +2,10 @@
 //! remembered, ready, then the protected addresses, and only then what the journal says.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -16,6 +15,7 @@ use crate::config::files::Layout;
 use crate::config::load;
 use crate::daemon::args::Args;
 use crate::daemon::logging::{LogSwitch, chain};
+use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::{Daemon, Edges};
 use crate::daemon::{clock, notify, signals};
 use crate::dbus::link::link;
@@ -24,14 +24,9 @@ use crate::dbus::service::{self, Bus};
 use crate::engine::Engine;
 use crate::engine::effect::Remembered;
 use crate::engine::protected::Protected;
-use crate::engine::record::LogName;
 use crate::engine::settings::{FirewallChoice, Settings};
-use crate::engine::time::{BanTime, Now, Span};
 use crate::firewall::any::AnyFirewall;
 use crate::host::{self, Places, rival};
-use crate::journal::live::Origin;
-use crate::journal::reader::Reader;
-use crate::journal::{FilterSet, Heard, JournalError, Start};
 use crate::store::claim::{Claim, Taken};
 use crate::store::{Store, StoreError};
 use crate::sys::user;
@@ -49,10 +44,10 @@ pub enum StartError {
     #[error("cannot set up timers and signals")]
     Timers(#[source] io::Error),
     /// No reader.
-    #[error("cannot start to read the journal")]
-    Journal(#[source] JournalError),
-    /// The reader ended by itself.
-    #[error("the journal's reader ended; starting anew")]
+    #[error("cannot start to read the logs")]
+    Reader(#[source] io::Error),
+    /// A reader ended by itself.
+    #[error("a log's reader ended; starting anew")]
     ReaderGone,
     /// The bus's or the host's task ended by itself, which takes a panic.
     #[error("{0} ended; starting anew")]
@@ -89,8 +84,7 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let firewall = AnyFirewall::choose(global.firewall, global.max_bans, clock::boottime, kept);
 
     let now = clock::now();
-    let start = first_entry(now, &settings, &remembered);
-    let filters = filters(&settings);
+    let wanted = tasks(&settings);
     let host = watch_host(&args, global.protect_groups.clone());
     let engine = Engine::new(now, settings, Protected::default(), remembered);
     let (bus_end, loop_end) = link();
@@ -123,14 +117,16 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     };
     let mut service = tokio::spawn(service::run(bus_end, options));
     notify::ready();
-    let (reader, heard) = open_journal(args.journal_dir.as_deref(), start, filters)?;
+    let mut readers = Readers::new(args.journal_dir);
+    let read = readers.settle(now.wall, &wanted, daemon.engine.positions());
+    read.map_err(StartError::Reader)?;
     let ending = tokio::select! {
-        ending = daemon.run(&reader, heard) => ending,
+        ending = daemon.run(&mut readers) => ending,
         _ = host.task => Err(StartError::TaskGone("the watch over the host's addresses")),
         _ = &mut service => Err(StartError::TaskGone("the service on the bus")),
     };
     notify::stopping();
-    reader.stop();
+    readers.stop();
     service.abort();
     ending
 }
@@ -182,19 +178,6 @@ fn read_settings(layout: &Layout, args: &Args) -> (Settings, Option<String>) {
     (settings, trouble)
 }
 
-/// Which records go to which filter.
-#[must_use]
-pub fn filters(settings: &Settings) -> FilterSet {
-    let row = |(name, jail): (&_, &crate::engine::settings::JailSettings)| {
-        (
-            Clone::clone(name),
-            jail.matches.clone(),
-            jail.filter.clone(),
-        )
-    };
-    settings.jails.iter().map(row).collect()
-}
-
 /// Tells the log of a diagnostic.
 pub(super) fn tell(diagnostic: &Diagnostic) {
     match diagnostic.level {
@@ -232,44 +215,6 @@ pub async fn open_store(args: &Args) -> (Store, Remembered, Option<String>) {
     let text = format!("bans are not remembered over a restart: {}", chain(&error));
     error!("{text}");
     (Store::in_memory(), Remembered::default(), Some(text))
-}
-
-/// Where reading begins: behind what is accounted for; at first, and after a long absence, far enough
-/// back that whoever would be banned now is.
-fn first_entry(now: Now, settings: &Settings, remembered: &Remembered) -> Start {
-    const DAY: Span = Span::from_secs(86_400);
-    match remembered.positions.get(&LogName::journal()) {
-        Some(position) => Start::after(position.clone(), now.wall.minus(DAY)),
-        None => {
-            let needed = settings.jails.values().map(|jail| match jail.ban_time {
-                BanTime::For(span) => jail.find_time.plus(span),
-                BanTime::Forever => DAY,
-            });
-            Start::Since(now.wall.minus(needed.max().unwrap_or_default().min(DAY)))
-        }
-    }
-}
-
-fn open_journal(
-    directory: Option<&Path>,
-    start: Start,
-    filters: FilterSet,
-) -> Result<(Reader, mpsc::Receiver<Heard>), StartError> {
-    use std::os::unix::ffi::OsStrExt;
-    let named = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).ok();
-    let origin = directory
-        .and_then(named)
-        .map_or(Origin::System, Origin::Directory);
-    info!(since = since(&start), "reading the journal");
-    Reader::spawn(origin, start, filters).map_err(StartError::Journal)
-}
-
-fn since(start: &Start) -> u64 {
-    match start {
-        Start::After(position) => position.time,
-        Start::Since(time) => *time,
-    }
-    .usec()
 }
 
 /// How often a locked store is tried; with the two seconds that each takes, well within the time that

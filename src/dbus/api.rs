@@ -17,8 +17,8 @@ use crate::dbus::polkit::{Action, Call, Gate};
 use crate::dbus::wire::{self, BanInfo, BanLine, ImportInfo, ImportSums};
 use crate::engine::address::Offender;
 use crate::engine::command::{Command, Import, Reply};
-use crate::engine::filter::{Filter, Look, Memory};
-use crate::engine::record::{MESSAGE_MAX, Record};
+use crate::engine::filter::{Look, Memory};
+use crate::engine::record::Record;
 use crate::engine::settings::{JailName, JailSettings};
 use crate::sys::memfd::Memfd;
 
@@ -166,6 +166,19 @@ impl Api {
         Ok(bans.iter().take(most).map(BanInfo::from).collect())
     }
 
+    /// The log lines that led to a ban.
+    pub(crate) async fn ban_lines(
+        &self,
+        call: Call<'_>,
+        (jail, address): (&str, &str),
+    ) -> Result<Vec<String>> {
+        let offender: Offender = address.parse()?;
+        self.gate.admit(call, Action::InspectBans, &[]).await?;
+        let jail = self.jail_name(jail).await?;
+        let lines = self.daemon.lines(jail, offender).await?;
+        Ok(lines.into_iter().map(String::from).collect())
+    }
+
     /// All bans as lines of JSON in a sealed memory file.
     pub(crate) async fn dump(&self, call: Call<'_>, jail: &str) -> Result<OwnedFd> {
         self.gate.admit(call, Action::InspectBans, &[]).await?;
@@ -209,7 +222,7 @@ impl Api {
         // guarded, because it makes the daemon work for whoever asks
         self.gate.admit(call, Action::InspectBans, &[]).await?;
         let settings = self.settings(jail).await?;
-        Ok(test(&settings.filter, message))
+        Ok(test(&settings, message))
     }
 
     async fn settings(&self, jail: &str) -> Result<JailSettings> {
@@ -244,16 +257,22 @@ impl Api {
     }
 }
 
-fn test(filter: &Filter, message: &str) -> (bool, String, String) {
-    let bytes = message.as_bytes();
+/// The message stands for an entry's text or for a whole line, whichever the jail's filter wants.
+fn test(jail: &JailSettings, message: &str) -> (bool, String, String) {
     let record = Record {
-        message: bytes.get(..MESSAGE_MAX).unwrap_or(bytes),
+        message: message.as_bytes(),
+        line: message.as_bytes(),
+        is_dated: !jail.files.is_empty(),
         ..Record::default()
     };
-    match filter.find(&mut Memory::default(), &record, &Look::default()) {
+    let look = Look {
+        is_live: true,
+        ..Look::default()
+    };
+    match jail.filter.find(&mut Memory::default(), &record, &look) {
         None => (false, String::new(), String::new()),
         Some(found) => {
-            let rule = filter.spec().fail.get(found.rule).cloned();
+            let rule = jail.filter.spec().fail.get(found.rule).cloned();
             (true, found.who.to_string(), rule.unwrap_or_default())
         }
     }

@@ -115,6 +115,15 @@ impl Loop {
         self.ask(|reply| Request::Lookup(offender, reply)).await
     }
 
+    /// The lines that led to a ban.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub async fn lines(&self, jail: JailName, offender: Offender) -> Result<Vec<Box<str>>> {
+        self.ask(|reply| Request::Lines(jail, offender, reply))
+            .await
+    }
+
     /// Packets dropped for a jail so far.
     ///
     /// # Errors

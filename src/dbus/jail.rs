@@ -178,10 +178,10 @@ impl Jail {
         Ok(self.view().await?.state.as_str().to_owned())
     }
 
-    /// Why the state is failed; empty otherwise.
+    /// Why the state is failed, or what an active jail cannot read; empty if all is well.
     #[zbus(property)]
     async fn problem(&self) -> Result<String> {
-        Ok(problem(&self.view().await?.state))
+        Ok(problem(&self.view().await?))
     }
 
     /// The systemd units whose messages the jail reads.
@@ -225,8 +225,7 @@ impl Jail {
     /// The longest ban that the jail makes by itself.
     #[zbus(property, name = "BanMaxUSec")]
     async fn ban_max_usec(&self) -> Result<u64> {
-        self.setting(|s| wire::duration_usec(Some(s.ban_time)))
-            .await
+        self.setting(longest).await
     }
 
     /// Bans in force.
@@ -259,6 +258,12 @@ impl Jail {
         Ok(self.view().await?.spared_total)
     }
 
+    /// Failures that could be blamed on no address, such as those of a host name that has none, since start.
+    #[zbus(property(emits_changed_signal = "false"), name = "NUnresolvedTotal")]
+    async fn n_unresolved_total(&self) -> Result<u64> {
+        Ok(self.view().await?.unresolved_total)
+    }
+
     /// When the latest ban began (CLOCK_REALTIME); 0 if none has since start.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn last_ban_timestamp(&self) -> Result<u64> {
@@ -280,11 +285,19 @@ impl Jail {
     }
 }
 
-/// Why a jail failed, or nothing.
-pub(crate) fn problem(state: &JailState) -> String {
-    match state {
+/// The longest ban that a jail makes by itself.
+pub(crate) fn longest(settings: &JailSettings) -> u64 {
+    let base = settings.ban_time;
+    let grown = settings.escalation.as_ref().map(|e| e.longest(base));
+    wire::duration_usec(Some(grown.unwrap_or(base)))
+}
+
+/// Why a jail failed, or what it cannot read, or nothing.
+pub(crate) fn problem(view: &JailView) -> String {
+    match &view.state {
         JailState::Failed(why) => why.clone(),
-        JailState::Active | JailState::Inactive => String::new(),
+        JailState::Active => view.trouble.clone().unwrap_or_default(),
+        JailState::Inactive => String::new(),
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Request {
     },
     /// Bans that cover an address or lie within a prefix.
     Lookup(Offender, oneshot::Sender<Vec<Ban>>),
+    /// The lines that led to a ban, as far as they are remembered.
+    Lines(JailName, Offender, oneshot::Sender<Vec<Box<str>>>),
     /// The daemon as a whole.
     Manager(oneshot::Sender<ManagerView>),
     /// Packets dropped for a jail so far.

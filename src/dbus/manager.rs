@@ -90,6 +90,23 @@ impl Manager {
         guarded(self.api.lookup(call, address)).await
     }
 
+    /// The log lines that led to a ban, oldest first, as many as maxmatches of the jail; none if there is no
+    /// such ban.
+    #[zbus(out_args("lines"))]
+    async fn list_ban_lines(
+        &self,
+        jail: &str,
+        address: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<String>> {
+        let call = Call {
+            header: &header,
+            connection,
+        };
+        guarded(self.api.ban_lines(call, (jail, address))).await
+    }
+
     /// All bans, one JSON object per line, in a sealed memory file.
     #[zbus(out_args("fd"))]
     async fn dump_bans_by_file_descriptor(

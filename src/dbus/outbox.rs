@@ -101,7 +101,10 @@ impl Outbox {
             Event::JailChanged(jail) | Event::Spared { jail, .. } => {
                 self.jails.insert(jail);
             }
-            Event::TooManyBans { .. } | Event::Degraded(_) | Event::Recovered => {}
+            Event::TooManyBans { .. }
+            | Event::Warning(_)
+            | Event::Degraded(_)
+            | Event::Recovered => {}
         }
     }
 

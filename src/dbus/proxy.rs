@@ -27,6 +27,9 @@ pub trait Manager {
     fn lookup_address(&self, address: &str) -> zbus::Result<Vec<BanInfo>>;
 
     #[zbus(allow_interactive_auth)]
+    fn list_ban_lines(&self, jail: &str, address: &str) -> zbus::Result<Vec<String>>;
+
+    #[zbus(allow_interactive_auth)]
     fn dump_bans_by_file_descriptor(&self, jail: &str) -> zbus::Result<OwnedFd>;
 
     #[zbus(allow_interactive_auth)]

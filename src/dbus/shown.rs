@@ -40,7 +40,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
     collect([
         ("Description", description.into()),
         ("State", view.state.as_str().to_owned().into()),
-        ("Problem", jail::problem(&view.state).into()),
+        ("Problem", jail::problem(view).into()),
         ("Units", text(|s| jail::units(&s.matches)).into()),
         ("Matches", text(|s| jail::matches(&s.matches)).into()),
         ("Ports", text(|s| jail::ports(&s.rules)).into()),
@@ -50,7 +50,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
             settings.map_or(0, |s| s.find_time.usec()).into(),
         ),
         ("BanUSec", ban_time.into()),
-        ("BanMaxUSec", ban_time.into()),
+        ("BanMaxUSec", settings.map_or(0, jail::longest).into()),
         ("NBans", view.bans.into()),
     ])
 }

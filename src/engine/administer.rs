@@ -72,13 +72,16 @@ impl Engine {
         time: Option<BanTime>,
     ) -> Result<Reply, Refusal> {
         self.may_ban(&jail, &offender)?;
-        let default = self
-            .jails
-            .get(&jail)
-            .and_then(|jail| Some(jail.settings.as_ref()?.ban_time));
-        let until = time.or(default).and_then(|time| time.end(self.now.wall));
+        let now = self.now.wall;
         let key = (jail, offender);
-        let changed = match self.ledger.find(&key.0, &key.1).cloned() {
+        let stands = self.ledger.find(&key.0, &key.1).cloned();
+        let (since, earlier) = match &stands {
+            Some(ban) => (ban.since, ban.earlier),
+            None => (now, self.earlier(&key, now)),
+        };
+        let lasting = time.or_else(|| self.lasting(&key, since, earlier));
+        let until = lasting.and_then(|lasting| lasting.end(now));
+        let changed = match stands {
             Some(ban) => {
                 let longer = ban
                     .until
@@ -94,17 +97,16 @@ impl Engine {
                     return Err(refusal);
                 }
                 let (jail, offender) = key.clone();
-                let (since, origin) = (self.now.wall, Origin::Manual);
                 let ban = Ban {
                     jail,
                     offender,
                     since,
                     until,
                     failures: 0,
-                    earlier: 0,
-                    origin,
+                    earlier,
+                    origin: Origin::Manual,
                 };
-                self.begin(&key, ban)
+                self.begin(&key, ban, Vec::new())
             }
         };
         Ok(Reply::Changed(changed))
@@ -145,6 +147,7 @@ impl Engine {
             None if self.is_full(&import.offender).is_some() => return &mut sum.too_many,
             None => {
                 let (jail, offender) = key.clone();
+                self.outbox.mark_lines(self.now, key.clone(), Vec::new());
                 self.enforce(
                     &key,
                     Ban {
@@ -188,10 +191,7 @@ impl Engine {
     fn may_ban(&self, name: &JailName, offender: &Offender) -> Result<(), Refusal> {
         self.known(name)?;
         let jail = self.jails.get(name);
-        let settings = jail
-            .filter(|jail| jail.state == JailState::Active)
-            .and_then(|jail| jail.settings.as_ref());
-        let Some(settings) = settings else {
+        if jail.is_none_or(|jail| jail.state != JailState::Active) {
             let why = match jail.map(|jail| &jail.state) {
                 Some(JailState::Failed(why)) => Some(why.clone()),
                 _ => None,
@@ -200,16 +200,12 @@ impl Engine {
                 jail: name.clone(),
                 why,
             });
-        };
+        }
         let offender = *offender;
         if let Some(why) = offender.unbannable() {
             return Err(Refusal::Unbannable { offender, why });
         }
-        let ignored = settings
-            .ignore
-            .touches(&offender)
-            .then_some("it is on the jail's ignoreip");
-        match ignored.or_else(|| self.protected.reason(&offender, self.now.wall)) {
+        match self.spared(name, &offender, self.now.wall) {
             Some(why) => Err(Refusal::Ignored { offender, why }),
             None => Ok(()),
         }
@@ -254,6 +250,7 @@ impl Engine {
                 *state = JailState::Active;
                 self.outbox.want_install();
                 self.outbox.announce(Event::JailChanged(name));
+                self.decide_due();
             }
             _ => {}
         }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
+use crate::engine::asks::Asks;
 use crate::engine::effect::{Event, JailRecord, Remembered, Removal};
+use crate::engine::filter::failure::Who;
 use crate::engine::jail::Jail;
 use crate::engine::ledger::{Key, Ledger};
 use crate::engine::outbox::Outbox;
@@ -19,7 +21,12 @@ use crate::engine::view::JailState;
 impl Engine {
     /// An engine that goes on where `remembered` ends. Its first effect installs the firewall.
     #[must_use]
-    pub fn new(now: Now, settings: Settings, protected: Protected, remembered: Remembered) -> Self {
+    pub fn new(
+        now: Now,
+        settings: Settings,
+        protected: Protected,
+        mut remembered: Remembered,
+    ) -> Self {
         let mut engine = Self {
             global: settings.global.clone(),
             jails: BTreeMap::new(),
@@ -28,11 +35,19 @@ impl Engine {
             positions: remembered.positions.clone(),
             caught_up: false,
             now,
+            asks: Asks::default(),
             outbox: Outbox::default(),
             round: Round::default(),
         };
+        let unresolved = std::mem::take(&mut remembered.unresolved);
         engine.recall(remembered);
         engine.configure(settings);
+        for failure in unresolved {
+            if let Who::Name(name) = &failure.who {
+                engine.outbox.mark_name(now, name);
+            }
+            engine.count(&failure, failure.time);
+        }
         engine.outbox.want_install();
         engine
     }
@@ -129,7 +144,9 @@ impl Engine {
                 self.retire(&name, &jail);
             }
         }
+        self.asks.forget_verdicts();
         self.lift_ignored();
+        self.decide_due();
         if enforced(&self.jails) != rules_before {
             self.outbox.want_install();
         }

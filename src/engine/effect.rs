@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::engine::address::Offender;
 use crate::engine::command::{Refusal, Reply, RequestId};
+use crate::engine::filter::failure::Failure;
 use crate::engine::jail::window::Window;
 use crate::engine::ledger::ban::{Ban, History};
 use crate::engine::record::{LogName, Position};
@@ -92,8 +93,8 @@ pub enum Outcome {
 /// reading goes on exactly there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
-    /// Bans made or changed.
-    pub bans: Vec<Ban>,
+    /// Bans made or changed, with the lines that led to them; `None` leaves those as they are.
+    pub bans: Vec<(Ban, Option<Vec<Box<str>>>)>,
     /// Bans that ended.
     pub unbans: Vec<(JailName, Offender)>,
     /// Failure windows as they are now; `None` where one is empty.
@@ -104,6 +105,8 @@ pub struct Commit {
     pub jails: Vec<(JailName, Option<JailRecord>)>,
     /// How far each log is accounted for, where that changed; `None` for a log that is read no more.
     pub positions: Vec<(LogName, Option<Position>)>,
+    /// The failures of a host name that wait for its addresses, all of them, oldest first.
+    pub unresolved: Vec<(Box<str>, Vec<Failure>)>,
     /// Must survive a power cut, because the journal cannot repeat it: a command by hand.
     pub durable: bool,
 }
@@ -121,6 +124,8 @@ pub struct Remembered {
     pub jails: Vec<(JailName, JailRecord)>,
     /// How far each log is accounted for; empty on the first start.
     pub positions: BTreeMap<LogName, Position>,
+    /// Failures of host names whose addresses were not found out; of one name, oldest first.
+    pub unresolved: Vec<Failure>,
 }
 
 /// What the store keeps of a jail.
@@ -201,6 +206,8 @@ pub enum Event {
         /// Who.
         offender: Offender,
     },
+    /// A question got no answer, or a log names a host by a name: a sentence, for the log alone.
+    Warning(String),
     /// An edge failed; what happens instead follows the comma.
     Degraded(String),
     /// Everything works again.

@@ -30,19 +30,21 @@ pub mod effect;
 pub mod view;
 
 mod administer;
+mod asks;
 mod configure;
+mod decide;
 mod outbox;
 mod round;
 
 use std::collections::BTreeMap;
 
-use crate::engine::address::Offender;
+use crate::engine::asks::Asks;
 use crate::engine::effect::{Answer, AskId, Event, Removal};
-use crate::engine::filter::failure::{Failure, Who};
-use crate::engine::jail::{Jail, Verdict};
-use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::filter::failure::Failure;
+use crate::engine::jail::Jail;
+use crate::engine::ledger::ban::Ban;
 use crate::engine::ledger::{Key, Ledger};
-use crate::engine::outbox::Outbox;
+use crate::engine::outbox::{Lines, Outbox};
 use crate::engine::protected::Protected;
 use crate::engine::record::{LogName, Position};
 use crate::engine::round::Round;
@@ -62,6 +64,7 @@ pub struct Engine {
     /// Whether every log was read to its end once: before that, records are from the past.
     caught_up: bool,
     now: Now,
+    asks: Asks,
     outbox: Outbox,
     round: Round,
 }
@@ -79,13 +82,19 @@ impl Engine {
         for failure in failures {
             let time = failure.time.min(now.wall);
             self.expire(Some(time));
-            if let Who::Address(offender) = failure.who {
-                self.count(failure, offender, time);
-            }
+            self.count(failure, time);
         }
         self.positions.insert(log.clone(), position);
         self.outbox.mark_position(now, log);
         self.expire(self.horizon());
+    }
+
+    /// A log is no more: its position is forgotten.
+    pub fn handle_log_gone(&mut self, now: Now, log: &LogName) {
+        self.observe(now);
+        if self.positions.remove(log).is_some() {
+            self.outbox.mark_position(now, log);
+        }
     }
 
     /// These logs are read from here on, and no others: where reading of the others ended is forgotten.
@@ -113,9 +122,15 @@ impl Engine {
         self.outbox.flush_now(now);
     }
 
-    /// The answer to an [`Effect::Ask`](effect::Effect::Ask).
-    pub fn handle_answer(&mut self, now: Now, _id: AskId, _answer: Answer) {
+    /// The answer to an [`Effect::Ask`](effect::Effect::Ask). Every question must get one, if only
+    /// [`Answer::Unknown`]; a second one counts for nothing.
+    pub fn handle_answer(&mut self, now: Now, id: AskId, answer: Answer) {
         self.observe(now);
+        self.expire(self.horizon());
+        self.learn(id, answer);
+        self.expire(self.horizon());
+        // What an answer led to must not be undone by a crash, after which it would come at another time.
+        self.outbox.flush_now(now);
     }
 
     /// Time went by, a clock was set, or the machine slept.
@@ -163,6 +178,12 @@ impl Engine {
         self.positions.get(log)
     }
 
+    /// How far every log is accounted for.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<LogName, Position> {
+        &self.positions
+    }
+
     /// What does not work at the moment, a sentence each; empty if all is well.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -178,7 +199,9 @@ impl Engine {
             bans_total: jail.bans_total,
             failures_total: jail.failures_total,
             spared_total: jail.spared_total,
+            unresolved_total: jail.unresolved_total,
             last_ban: jail.last_ban,
+            trouble: None,
         }
     }
 
@@ -207,6 +230,9 @@ impl Engine {
                     .mark_window(now, (name.clone(), *offender), true);
             }
         }
+        for name in self.asks.shift(step) {
+            self.outbox.mark_name(now, &name);
+        }
         for ban in self.ledger.shift(now, step) {
             self.outbox.mark_ban(now, (ban.jail.clone(), ban.offender));
             self.outbox.announce(Event::BanChanged(ban));
@@ -214,87 +240,8 @@ impl Engine {
         self.outbox.want_install();
     }
 
-    fn count(&mut self, failure: &Failure, offender: Offender, time: Timestamp) {
-        let own = self.protected.own.touches(&offender);
-        let Some(jail) = self.jails.get_mut(&failure.jail) else {
-            return;
-        };
-        let stored = jail.window(&offender).is_some();
-        let verdict = jail.judge(failure, offender, time, own);
-        if verdict == Verdict::Ignore {
-            return;
-        }
-        self.outbox.mark_jail(self.now, &failure.jail);
-        let key = |offender| (failure.jail.clone(), offender);
-        self.outbox.mark_window(self.now, key(offender), stored);
-        for offender in jail.prune(time, self.global.max_failing, &offender) {
-            self.outbox.mark_window(self.now, key(offender), true);
-        }
-        if let Verdict::Ban { failures, first } = verdict {
-            match self.protected.reason(&offender, first) {
-                Some(why) => {
-                    jail.spared_total += 1;
-                    let jail = failure.jail.clone();
-                    self.outbox.announce(Event::Spared {
-                        jail,
-                        offender,
-                        why,
-                    });
-                }
-                None => self.punish(failure, offender, time, failures),
-            }
-        }
-    }
-
-    /// Bans for `failures`, the last one at `time`, from which the ban counts; a ban that stands is
-    /// prolonged.
-    fn punish(&mut self, failure: &Failure, offender: Offender, time: Timestamp, failures: u32) {
-        let key = (failure.jail.clone(), offender);
-        let settings = self
-            .jails
-            .get(&key.0)
-            .and_then(|jail| jail.settings.as_ref());
-        let Some(ban_time) = settings.map(|settings| settings.ban_time) else {
-            return;
-        };
-        let until = ban_time.end(time);
-        match self.ledger.find(&key.0, &key.1) {
-            Some(ban) => {
-                let failures = ban.failures.saturating_add(failures);
-                let longer = ban
-                    .until
-                    .is_some_and(|old| until.is_none_or(|new| new > old));
-                let until = if longer { until } else { ban.until };
-                self.enforce(
-                    &key,
-                    Ban {
-                        failures,
-                        until,
-                        ..ban.clone()
-                    },
-                );
-            }
-            None => {
-                let (jail, offender) = key.clone();
-                let (since, origin) = (time, Origin::Jail);
-                self.begin(
-                    &key,
-                    Ban {
-                        jail,
-                        offender,
-                        since,
-                        until,
-                        failures,
-                        earlier: 0,
-                        origin,
-                    },
-                );
-            }
-        }
-    }
-
-    /// Begins a new ban, if one more may be.
-    fn begin(&mut self, key: &Key, ban: Ban) -> bool {
+    /// Begins a new ban, which these lines tell of, if one more may be.
+    fn begin(&mut self, key: &Key, ban: Ban, lines: Lines) -> bool {
         let (jail, offender) = key.clone();
         if self.ledger.len() >= self.global.max_bans {
             self.outbox.announce(Event::TooManyBans { jail, offender });
@@ -304,12 +251,13 @@ impl Engine {
             jail.bans_total += 1;
             jail.last_ban = Some((ban.since, self.now.boot));
         }
-        let memory = self.global.purge_age;
-        let earlier = self.ledger.record(key, ban.since, memory);
-        self.purge(ban.since);
+        let since = ban.since;
+        self.ledger.record(key, since, self.global.purge_age);
+        self.purge(since);
         self.outbox.mark_jail(self.now, &key.0);
         self.outbox.mark_history(self.now, key.clone());
-        self.enforce(key, Ban { earlier, ..ban });
+        self.outbox.mark_lines(self.now, key.clone(), lines);
+        self.enforce(key, ban);
         true
     }
 
@@ -375,17 +323,8 @@ impl Engine {
 
     /// Lifts the bans of those who may not be banned any more.
     fn lift_ignored(&mut self) {
-        let spared = |ban: &&Ban| {
-            let settings = self
-                .jails
-                .get(&ban.jail)
-                .and_then(|jail| jail.settings.as_ref());
-            settings.is_some_and(|settings| settings.ignore.touches(&ban.offender))
-                || self
-                    .protected
-                    .reason(&ban.offender, Timestamp::default())
-                    .is_some()
-        };
+        let first = Timestamp::default();
+        let spared = |ban: &&Ban| self.spared(&ban.jail, &ban.offender, first).is_some();
         let key = |ban: &Ban| (ban.jail.clone(), ban.offender);
         let keys: Vec<Key> = self.ledger.after(None).filter(spared).map(key).collect();
         for key in keys {

@@ -18,6 +18,9 @@ const FLUSH: Span = Span::from_secs(5);
 /// A failed firewall is tried again after 1 s, 2 s, 4 s, … and at last this often.
 const RETRY_MAX: Span = Span::from_secs(60);
 
+/// While the store fails, the lines of about so many bans wait for it.
+const LINES_HELD: usize = 1024;
+
 /// Marks that wait for the next round of effects.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -40,25 +43,35 @@ pub(super) struct Outbox {
 /// What differs from the store.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    pub(super) bans: BTreeSet<Key>,
+    /// With the lines that led to it, where those changed.
+    pub(super) bans: BTreeMap<Key, Option<Lines>>,
     /// `true` where the store may hold one already: what came and went since need not be written, or a
     /// store that fails under attack would have us remember everybody who ever failed.
     pub(super) windows: BTreeMap<Key, bool>,
     pub(super) histories: BTreeSet<Key>,
     pub(super) jails: BTreeSet<JailName>,
     pub(super) positions: BTreeSet<LogName>,
+    /// Names whose failures wait for addresses.
+    pub(super) names: BTreeSet<Box<str>>,
     pub(super) durable: bool,
 }
+
+/// Lines of a log.
+pub(super) type Lines = Vec<Box<str>>;
 
 impl Dirty {
     /// Puts back what could not be written.
     pub(super) fn merge(&mut self, mut other: Self) {
-        self.bans.append(&mut other.bans);
+        for (key, lines) in other.bans {
+            let newer = self.bans.entry(key).or_default();
+            *newer = newer.take().or(lines);
+        }
         // What was said first was said of the store as it still is.
         self.windows.append(&mut other.windows);
         self.histories.append(&mut other.histories);
         self.jails.append(&mut other.jails);
         self.positions.append(&mut other.positions);
+        self.names.append(&mut other.names);
         self.durable |= other.durable;
     }
 
@@ -69,12 +82,30 @@ impl Dirty {
             && self.histories.is_empty()
             && self.jails.is_empty()
             && self.positions.is_empty()
+            && self.names.is_empty()
     }
 }
 
 impl Outbox {
+    /// A ban changed; what led to it did not.
     pub(super) fn mark_ban(&mut self, now: Now, key: Key) {
-        self.dirty.bans.insert(key);
+        self.dirty.bans.entry(key).or_default();
+        self.flush_later(now);
+    }
+
+    /// A ban was made for what these lines tell of.
+    pub(super) fn mark_lines(&mut self, now: Now, key: Key, mut lines: Lines) {
+        // A store that fails under attack must not have us hold the lines of everybody.
+        if self.store_trouble.is_some() && self.dirty.bans.len() > LINES_HELD {
+            lines.clear();
+        }
+        self.dirty.bans.insert(key, Some(lines));
+        self.flush_later(now);
+    }
+
+    /// The failures of a name that wait for its addresses changed.
+    pub(super) fn mark_name(&mut self, now: Now, name: &str) {
+        self.dirty.names.insert(name.into());
         self.flush_later(now);
     }
 

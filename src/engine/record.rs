@@ -2,8 +2,10 @@
 //! has come.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::engine::settings::Journal;
 use crate::engine::time::Timestamp;
 
 /// One log entry, as much of it as filters look at. The bytes are the sender's, untrusted, and may
@@ -46,12 +48,42 @@ impl LogName {
         Self::named("journal")
     }
 
+    /// A journal: `journal`, `journal:path=/srv/journal`, `journal:namespace=web`.
+    #[must_use]
+    pub fn of_journal(journal: &Journal) -> Self {
+        match journal {
+            Journal::System => Self::journal(),
+            Journal::Directory(path) => Self::named(&format!("journal:path={}", path.display())),
+            Journal::Files(paths) => {
+                let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                Self::named(&format!("journal:files={}", paths.join(",")))
+            }
+            Journal::Namespace(name) => Self::named(&format!("journal:namespace={name}")),
+            Journal::Flags(flags) => Self::named(&format!("journal:flags={flags}")),
+        }
+    }
+
+    /// A file.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Self {
+        Self::named(&format!("{FILE}{}", path.display()))
+    }
+
+    /// The path, where the log is a file.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.0.strip_prefix(FILE).map(Path::new)
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// What the name of a file begins with.
+const FILE: &str = "file:";
 
 impl fmt::Display for LogName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,5 @@
 //! Marks to effects, in the order that is safe: the firewall made anew if it must be, then unblocks,
-//! then one transaction, then blocks, then news, then replies.
+//! then one transaction, then blocks, then news, then questions, then replies.
 //!
 //! A round takes the marks there are; what comes in while it runs waits for the next. A firewall that
 //! failed gets no single changes: the whole of it is sent again when its time comes.
@@ -37,6 +37,7 @@ enum Stage {
     Persist,
     Block,
     Announce,
+    Ask,
     Reply,
 }
 
@@ -65,10 +66,14 @@ impl Engine {
                 Stage::Announce => {
                     let events = std::mem::take(&mut self.round.events);
                     (
-                        Stage::Reply,
+                        Stage::Ask,
                         (!events.is_empty()).then_some(Effect::Announce(events)),
                     )
                 }
+                Stage::Ask => match self.asks.poll() {
+                    Some((id, question)) => return Some(Effect::Ask(id, question)),
+                    None => (Stage::Reply, None),
+                },
                 Stage::Reply => match self.round.replies.pop_front() {
                     Some((id, answer)) => {
                         return Some(Effect::Reply(id, self.truthful(answer)));
@@ -117,6 +122,7 @@ impl Engine {
         !outbox.touched.is_empty()
             || !outbox.events.is_empty()
             || !outbox.replies.is_empty()
+            || self.asks.has_questions()
             || outbox.install_due(self.now)
             || outbox.flush_due(self.now)
     }
@@ -199,9 +205,9 @@ impl Engine {
             durable: dirty.durable,
             ..Commit::default()
         };
-        for key in &dirty.bans {
+        for (key, lines) in &dirty.bans {
             match self.ledger.find(&key.0, &key.1) {
-                Some(ban) => commit.bans.push(Ban::clone(ban)),
+                Some(ban) => commit.bans.push((Ban::clone(ban), lines.clone())),
                 None => commit.unbans.push(key.clone()),
             }
         }
@@ -216,6 +222,10 @@ impl Engine {
             .collect();
         let position = |log: &LogName| (log.clone(), self.positions.get(log).cloned());
         commit.positions = dirty.positions.iter().map(position).collect();
+        for name in &dirty.names {
+            let waiting = self.asks.waiting_for(name).to_vec();
+            commit.unresolved.push((name.clone(), waiting));
+        }
         self.round.writing = dirty;
         Some(Effect::Persist(Box::new(commit)))
     }

@@ -20,8 +20,12 @@ pub struct JailView {
     pub failures_total: u64,
     /// Failures not counted, and bans not made, because of `ignoreip` or protection, since start.
     pub spared_total: u64,
+    /// Failures of a host name that has no address, or of something that is no host, since start.
+    pub unresolved_total: u64,
     /// When its latest ban began, on both clocks; `None` if none since start.
     pub last_ban: Option<(Timestamp, Boottime)>,
+    /// What keeps it from reading its logs although it is active; the daemon fills it in.
+    pub trouble: Option<String>,
 }
 
 /// Whether a jail counts failures.

@@ -8,118 +8,96 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::mem::{Discriminant, discriminant, take};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::engine::filter::failure::Failure;
-use crate::engine::filter::{Filter, Look, Memory};
-use crate::engine::record::Position;
-use crate::engine::settings::JailName;
+use crate::engine::filter::{Look, MEMORY_SPAN, Memory};
+use crate::engine::record::{LogName, Position};
 use crate::engine::time::{Span, Timestamp};
 use crate::journal::matches::{Notice, Selector};
-use crate::journal::{FilterSet, Heard, JournalError, LogSource, Start, Wake};
-
-/// Where a listener reports to.
-pub trait Outlet {
-    /// Hands `heard` over; waits while there is no room.
-    ///
-    /// # Errors
-    /// Nobody will ever take it.
-    fn send(&mut self, heard: Heard) -> Result<(), Hangup>;
-
-    /// Called for every entry and before every pause.
-    fn beat(&mut self) {}
-
-    /// Called before a sleep without end, and after it.
-    fn rest(&mut self, _asleep: Rest) {}
-
-    /// Counts entries that only an unattested match selects and that are not root's.
-    fn refused(&mut self) {}
-}
-
-/// The other end is gone or wants no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hangup;
-
-/// For [`Outlet::rest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// Falls asleep.
-    Begins,
-    /// Is awake again.
-    Ends,
-}
+use crate::journal::{JournalError, LogSource, Start, Wake};
+use crate::reader::task::Task;
+use crate::reader::{Hangup, Heard, Outlet, Rest, Work};
 
 /// One reading thread's state.
 pub struct Listener<S, O> {
     source: S,
     outlet: O,
+    log: LogName,
     selector: Selector,
-    jails: Vec<(JailName, Filter, Memory)>,
+    jobs: Vec<Job>,
     /// Everything up to here is reported, or about to be in `batch`.
     place: Start,
     batch: Batch,
     pace: Pace,
     health: Health,
     is_open: bool,
+    /// What is open is being read for the sake of cold memories.
+    is_warming: bool,
     is_caught_up: bool,
     since_open: usize,
 }
 
+/// One jail's task.
+struct Job {
+    task: Task,
+    memory: Memory,
+    /// The memory lacks what earlier entries would have left in it.
+    is_cold: bool,
+}
+
 impl<S: LogSource, O: Outlet> Listener<S, O> {
-    /// Reads nothing yet.
-    pub fn new(source: S, outlet: O, start: Start, filters: FilterSet) -> Self {
-        let (selector, jails) = compile(filters);
+    /// Reads nothing yet. `log` is what the daemon knows the source by.
+    pub fn new(source: S, outlet: O, log: LogName, start: Start) -> Self {
         Self {
             source,
             outlet,
-            selector,
-            jails,
+            log,
+            selector: Selector::default(),
+            jobs: Vec::new(),
             place: start,
             batch: Batch::default(),
             pace: Pace::default(),
             health: Health::default(),
             is_open: false,
+            is_warming: false,
             is_caught_up: false,
             since_open: 0,
         }
     }
 
-    /// Reads what there is, at most [`TURN`] entries; at the end of the log, sleeps until there may
-    /// be more. False when the source has ended for good.
-    ///
-    /// # Errors
-    /// The other end hung up.
-    pub fn turn(&mut self) -> Result<bool, Hangup> {
-        let result = self.read().and_then(|drained| match drained {
-            Drained::Wholly => self.sleep(),
-            Drained::Partly => Ok(Wake::Look),
-        });
-        match result {
-            Ok(Wake::Look) => Ok(true),
-            Ok(Wake::Reopen) => {
-                self.since_open = REOPEN_AFTER;
-                Ok(true)
-            }
-            Ok(Wake::Ended) => Ok(false),
-            Err(Halt::Hangup(hangup)) => Err(hangup),
-            Err(Halt::Journal(error)) => self.recover(&error).map(|()| true),
-        }
+    /// Has these tasks done from the next entry on. A jail whose filter stays keeps its memory.
+    #[must_use]
+    pub fn with(mut self, tasks: Vec<Task>) -> Self {
+        self.take(tasks);
+        self
     }
 
-    /// Takes other filters from the next entry on.
-    ///
-    /// # Errors
-    /// The other end hung up.
-    pub fn switch(&mut self, generation: u64, filters: FilterSet) -> Result<(), Hangup> {
-        self.report()?;
-        self.close();
-        (self.selector, self.jails) = compile(filters);
-        self.outlet.send(Heard::Switched(generation))
+    fn take(&mut self, tasks: Vec<Task>) {
+        self.selector = Selector::new(tasks.iter());
+        let mut before = take(&mut self.jobs);
+        let mut job = |task: Task| {
+            let same = |old: &Job| (&old.task.jail, &old.task.filter) == (&task.jail, &task.filter);
+            match before.iter().position(same) {
+                Some(place) => Job {
+                    task,
+                    ..before.swap_remove(place)
+                },
+                None => Job {
+                    is_cold: task.filter.has_memory(),
+                    memory: Memory::default(),
+                    task,
+                },
+            }
+        };
+        self.jobs = tasks.into_iter().map(&mut job).collect();
     }
 
     fn read(&mut self) -> Result<Drained, Halt> {
         if !self.is_open {
+            if self.warm_up()? == Drained::Partly {
+                return Ok(Drained::Partly);
+            }
             self.source.open(&self.place, self.selector.terms())?;
             self.is_open = true;
             self.since_open = 0;
@@ -139,6 +117,57 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         Ok(Drained::Partly)
     }
 
+    /// Reads what led up to the place once more, for the filters that remember something of it: a failure
+    /// may take several entries, and only some of them lie ahead. Where that cannot be read nothing is
+    /// remembered, which is better than to be deaf.
+    fn warm_up(&mut self) -> Result<Drained, JournalError> {
+        let is_cold = self.jobs.iter().any(|job| job.is_cold);
+        let result = match &self.place {
+            Start::After(until) if is_cold => {
+                let until = until.clone();
+                self.warm_up_to(&until)
+            }
+            _ => Ok(Drained::Wholly),
+        };
+        match result {
+            Ok(Drained::Partly) => return result,
+            Err(_) if self.health.failures < WARM_TRIES => return result,
+            _ => {}
+        }
+        self.is_warming = false;
+        self.jobs.iter_mut().for_each(|job| job.is_cold = false);
+        Ok(Drained::Wholly)
+    }
+
+    fn warm_up_to(&mut self, until: &Position) -> Result<Drained, JournalError> {
+        if !self.is_warming {
+            let since = Start::Since(until.time.minus(MEMORY_SPAN));
+            self.source.open(&since, self.selector.terms())?;
+            self.is_warming = true;
+            let cold = self.jobs.iter_mut().filter(|job| job.is_cold);
+            cold.for_each(|job| job.memory.forget());
+        }
+        for _ in 0..TURN {
+            self.outlet.beat();
+            let Some(time) = self.source.next(&mut self.selector)? else {
+                return Ok(Drained::Wholly);
+            };
+            if time > until.time {
+                return Ok(Drained::Wholly);
+            }
+            let (record, jails) = self.selector.record(time);
+            for index in jails {
+                if let Some(job) = self.jobs.get_mut(*index).filter(|job| job.is_cold) {
+                    let _ = job.task.judge(&mut job.memory, &record, look(time, false));
+                }
+            }
+            if time == until.time && self.source.cursor()? == until.cursor {
+                return Ok(Drained::Wholly);
+            }
+        }
+        Ok(Drained::Partly)
+    }
+
     fn hear(&mut self, time: Timestamp) {
         self.since_open = self.since_open.saturating_add(1);
         self.batch.count(time);
@@ -149,29 +178,12 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = self.batch.failures.len();
         let (record, jails) = self.selector.record(time);
         for index in jails {
-            let Some((jail, filter, memory)) = self.jails.get_mut(*index) else {
+            let Some(Job { task, memory, .. }) = self.jobs.get_mut(*index) else {
                 continue;
             };
-            let look = Look {
-                now: time,
-                is_live: self.is_caught_up,
-                find_time: Span::ZERO,
-                max_matches: 0,
-            };
-            // Nothing that somebody logs may end the process, which would read it again. The panic
-            // itself has been printed.
-            let found = catch_unwind(AssertUnwindSafe(|| filter.find(memory, &record, &look)));
-            let Ok(Some(found)) = found else {
-                continue;
-            };
-            self.batch.failures.push(Failure {
-                jail: jail.clone(),
-                who: found.who,
-                time: found.time,
-                pid: record.pid,
-                advance: found.advance,
-                lines: found.lines,
-            });
+            let failure = task.judge(memory, &record, look(time, self.is_caught_up));
+            self.batch.failures.extend(failure);
+            self.batch.complaints.extend(task.complaints(memory));
         }
         if !jails.is_empty() {
             self.pace.matched(self.batch.failures.len() > failures);
@@ -191,7 +203,7 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
             self.outlet.send(Heard::CaughtUp)?;
         }
         if self.health.drained() {
-            self.outlet.send(Heard::Recovered)?;
+            self.outlet.send(Heard::Recovered(self.log.clone()))?;
         }
         if self.since_open >= REOPEN_AFTER {
             // Files changed, or a long read has mapped much of them. Look once more, then sleep.
@@ -225,9 +237,16 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         let failures = take(&mut self.batch.failures);
         self.batch.entries = 0;
         self.batch.reported = self.batch.last;
-        self.outlet.send(Heard::Progress { failures, position })?;
+        self.outlet.send(Heard::Progress {
+            log: self.log.clone(),
+            failures,
+            position,
+        })?;
         for Notice { unit, messages } in notices {
             self.outlet.send(Heard::Suppressed { unit, messages })?;
+        }
+        for complaint in take(&mut self.batch.complaints) {
+            self.outlet.send(complaint)?;
         }
         Ok(())
     }
@@ -251,6 +270,16 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
     fn recover(&mut self, error: &JournalError) -> Result<(), Hangup> {
         if self.batch.is_unsettled {
             self.batch.clear();
+            // What will be read again must not be remembered already.
+            for Job {
+                task,
+                memory,
+                is_cold,
+            } in &mut self.jobs
+            {
+                memory.forget();
+                *is_cold = task.filter.has_memory();
+            }
         }
         self.close();
         if let Some(step) = self.health.step_over(error) {
@@ -258,7 +287,11 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
         }
         let (is_news, pause) = self.health.failed(error);
         if is_news {
-            self.outlet.send(Heard::Trouble(describe(error)))?;
+            self.outlet.send(Heard::Trouble {
+                log: self.log.clone(),
+                jails: self.jobs.iter().map(|job| job.task.jail.clone()).collect(),
+                text: describe(error),
+            })?;
         }
         self.outlet.rest(Rest::Begins);
         // With nothing open only the waker can end this early; if even that fails the next try comes
@@ -271,6 +304,39 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
     fn close(&mut self) {
         self.source.close();
         self.is_open = false;
+        self.is_warming = false;
+    }
+}
+
+impl<S: LogSource, O: Outlet> Work for Listener<S, O> {
+    /// At most [`TURN`] entries.
+    fn turn(&mut self) -> Result<bool, Hangup> {
+        let result = self.read().and_then(|drained| match drained {
+            Drained::Wholly => self.sleep(),
+            Drained::Partly => Ok(Wake::Look),
+        });
+        match result {
+            Ok(Wake::Look) => Ok(true),
+            Ok(Wake::Reopen) => {
+                self.since_open = REOPEN_AFTER;
+                Ok(true)
+            }
+            Ok(Wake::Ended) => Ok(false),
+            Err(Halt::Hangup(hangup)) => Err(hangup),
+            Err(Halt::Journal(error)) => self.recover(&error).map(|()| true),
+        }
+    }
+
+    fn switch(&mut self, generation: u64, tasks: Vec<Task>) -> Result<(), Hangup> {
+        self.report()?;
+        self.close();
+        self.take(tasks);
+        if self.health.is_shaky() {
+            // Whoever reads it now is to hear of it.
+            self.health = Health::default();
+            self.outlet.send(Heard::Recovered(self.log.clone()))?;
+        }
+        self.outlet.send(Heard::Switched(generation))
     }
 }
 
@@ -279,6 +345,7 @@ impl<S: LogSource, O: Outlet> Listener<S, O> {
 struct Batch {
     failures: Vec<Failure>,
     notices: Vec<Notice>,
+    complaints: Vec<Heard>,
     entries: usize,
     last: Timestamp,
     /// `last` has no cursor yet.
@@ -302,6 +369,7 @@ impl Batch {
     fn is_worth_telling(&self) -> bool {
         !self.failures.is_empty()
             || !self.notices.is_empty()
+            || !self.complaints.is_empty()
             || self.entries >= CHATTER
             || self.last.since(self.reported) >= CHATTER_TIME
     }
@@ -384,6 +452,7 @@ impl Health {
     }
 }
 
+#[derive(PartialEq)]
 enum Drained {
     Wholly,
     Partly,
@@ -407,12 +476,13 @@ impl From<JournalError> for Halt {
     }
 }
 
-fn compile(filters: FilterSet) -> (Selector, Vec<(JailName, Filter, Memory)>) {
-    let selector = Selector::new(filters.iter().map(|(_, matches, _)| matches));
-    let jails = filters
-        .into_iter()
-        .map(|(jail, _, filter)| (jail, filter, Memory::default()));
-    (selector, jails.collect())
+/// Entries have the journal's own time: they are of their time, not of ours.
+fn look(time: Timestamp, is_live: bool) -> Look {
+    Look {
+        now: time,
+        is_live,
+        ..Look::default()
+    }
 }
 
 fn describe(error: &JournalError) -> String {
@@ -436,3 +506,5 @@ const BUSY: (Duration, u32) = (Duration::from_millis(10), 200);
 const FIRST_PAUSE: Duration = Duration::from_millis(125);
 const STUCK_AFTER: u32 = 8;
 const WELL_AFTER: u32 = 16;
+/// So often what is remembered is worth another try.
+const WARM_TRIES: u32 = 3;

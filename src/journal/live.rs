@@ -4,29 +4,22 @@
 //! an entry that is new: the place is always found by cursor, because seeking by the tail loses entries
 //! when a term has never matched before, and seeking by time loses them when the clock steps.
 
-use std::ffi::CString;
 use std::io;
 use std::time::Duration;
 
 use crate::engine::record::Cursor;
+use crate::engine::settings;
 use crate::engine::time::Timestamp;
+use crate::journal::entry::UPTIME;
 use crate::journal::matches::Selector;
-use crate::journal::sd_journal::{Journal, Waker, poll};
+use crate::journal::sd_journal::Journal;
 use crate::journal::terms::Terms;
 use crate::journal::{JournalError, LogSource, Start, Wake};
-
-/// Which journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The system's own.
-    System,
-    /// The files in one directory, of another host or a test.
-    Directory(CString),
-}
+use crate::sys::waker::Waker;
 
 /// One journal, open or not. Stays on the thread that made it.
 pub struct LiveJournal {
-    origin: Origin,
+    which: settings::Journal,
     waker: Waker,
     journal: Option<Journal>,
     /// Where to go on when the journal must be searched again.
@@ -42,9 +35,9 @@ pub struct LiveJournal {
 impl LiveJournal {
     /// Opens nothing yet. `waker` wakes [`LogSource::wait`].
     #[must_use]
-    pub fn new(origin: Origin, waker: Waker) -> Self {
+    pub fn new(which: settings::Journal, waker: Waker) -> Self {
         Self {
-            origin,
+            which,
             waker,
             journal: None,
             anchor: Anchor::Head,
@@ -112,11 +105,7 @@ impl LiveJournal {
 impl LogSource for LiveJournal {
     fn open(&mut self, start: &Start, terms: &Terms) -> Result<(), JournalError> {
         self.close();
-        let mut journal = match &self.origin {
-            Origin::System => Journal::system(),
-            Origin::Directory(path) => Journal::directory(path),
-        }
-        .map_err(JournalError::Open)?;
+        let mut journal = Journal::open(&self.which).map_err(JournalError::Open)?;
         self.anchor = anchor(&mut journal, start).map_err(JournalError::Open)?;
         // A new match resets the place, so they come first.
         select(&mut journal, terms)?;
@@ -139,6 +128,10 @@ impl LogSource for LiveJournal {
                 break;
             }
         }
+        if selector.lacks_uptime() {
+            let usec = journal.uptime().map_err(JournalError::Read)?;
+            let _ = selector.take(UPTIME.as_bytes(), usec.to_string().as_bytes());
+        }
         let usec = journal.realtime().map_err(JournalError::Read)?;
         Ok(Some(Timestamp::from_usec(usec)))
     }
@@ -158,8 +151,11 @@ impl LogSource for LiveJournal {
             None if blind => Some(BLIND_PAUSE),
             pause => pause,
         };
-        let changed =
-            poll(self.journal.as_ref(), &self.waker, pause).map_err(JournalError::Watch)?;
+        let files = self.journal.as_ref().map(Journal::descriptor);
+        let changed = self
+            .waker
+            .sleep(files, pause)
+            .map_err(JournalError::Watch)?;
         if changed || blind {
             self.looks = 0;
             return self.refresh();

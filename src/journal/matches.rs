@@ -1,18 +1,21 @@
 //! Which entries to read and which jails get each of them.
 //!
-//! Comes in: every jail's [`Matches`], then entries field by field. Goes out: the [`Terms`] that
-//! libsystemd selects by, and for each entry its text, its process and its jails. The terms are only
-//! to read little: what a jail gets is decided here, on the entry itself, so an entry read for one jail
-//! never reaches another whose matches do not hold, and none that its sender could have made up
-//! reaches any.
+//! Comes in: every jail's matches, then entries field by field. Goes out: the [`Terms`] that libsystemd
+//! selects by, and for each entry its text, its process and its jails. The terms are only to read
+//! little: what a jail gets is decided here, on the entry itself, so an entry read for one jail never
+//! reaches another whose matches do not hold, and none that its sender could have made up reaches a jail
+//! that does not trust senders.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::engine::record::{MESSAGE_MAX, Record};
-use crate::engine::settings::{MatchGroup, Matches};
+use crate::engine::record::Record;
+use crate::engine::settings::MatchGroup;
 use crate::engine::time::Timestamp;
+use crate::journal::entry::{Entry, KEPT, MESSAGE, OF_LINES, OF_NOTICES};
+use crate::journal::group::{Group, any};
 use crate::journal::terms::{NOTICE, TRANSPORT, Terms, UID, UNIT, is_attested, is_usable, terms};
+use crate::reader::task::Task;
 
 /// Decides for each entry which jails it concerns, by their place in the list it was made of.
 #[derive(Debug, Default)]
@@ -25,9 +28,17 @@ pub struct Selector {
     /// Bits of `fields` after which an entry can hold nothing else of interest.
     enough: u64,
     entry: Entry,
+    /// Which terms the entry has shown.
+    seen: Vec<bool>,
+    /// Bit n: the nth of `fields` was seen in this entry.
+    noted: u64,
+    /// Which jails want the entry as a line.
+    lined: Vec<bool>,
     /// The jails of the last entry and the terms it matched: entries come in runs of one unit.
     jails: Vec<usize>,
     matched: Vec<bool>,
+    /// One of `jails` wants the entry as a line.
+    is_lined: bool,
 }
 
 /// journald says that it dropped entries.
@@ -42,27 +53,35 @@ pub struct Notice {
 impl Selector {
     /// For these jails.
     #[must_use]
-    pub fn new<'a>(jails: impl IntoIterator<Item = &'a Matches>) -> Self {
+    pub fn new<'a>(tasks: impl IntoIterator<Item = &'a Task>) -> Self {
+        let tasks: Vec<&Task> = tasks.into_iter().collect();
         let mut selector = Self::default();
         for name in KEPT.into_iter().chain([TRANSPORT]) {
             selector.field(name);
         }
+        selector.lined = tasks.iter().map(|task| task.wants_line()).collect();
+        if selector.lined.contains(&true) {
+            for name in OF_LINES {
+                selector.field(name);
+            }
+        }
         let mut wanted = Vec::new();
-        for (jail, matches) in jails.into_iter().enumerate() {
-            for group in matches.0.iter().filter(|g| is_usable(g)) {
-                selector.group(Some(jail), group);
+        for (jail, task) in tasks.into_iter().enumerate() {
+            for group in task.matches.0.iter().filter(|g| is_usable(g)) {
+                let is_believed = task.trusts_senders || is_attested(group);
+                selector.group(Some(jail), group, is_believed);
                 wanted.push(group);
             }
         }
         selector.enough = selector.enough();
         let notice =
             BTreeMap::from(NOTICE.map(|(field, value)| (field.to_owned(), vec![value.to_owned()])));
-        selector.group(None, &notice);
+        selector.group(None, &notice, true);
         selector.terms = terms(&wanted);
         selector.lengths = selector.fields.iter().fold(0, |lengths, field| {
             lengths | 1_u128.checked_shl(length(&field.name)).unwrap_or(0)
         });
-        selector.entry.terms = vec![false; selector.term_count()];
+        selector.seen = vec![false; selector.term_count()];
         selector
     }
 
@@ -75,10 +94,13 @@ impl Selector {
     /// Begins an entry.
     pub fn begin(&mut self) {
         self.entry.clear();
+        self.seen.fill(false);
+        self.noted = 0;
     }
 
-    /// Takes one field of the entry; of several `MESSAGE`s the first counts, of several values of a
-    /// matched field any, as for libsystemd. Breaks off when nothing that follows could matter.
+    /// Takes one field of the entry; of several `MESSAGE`s the first counts, but a line holds all of
+    /// them; of several values of a matched field any counts, as for libsystemd. Breaks off when nothing
+    /// that follows could matter.
     pub fn take(&mut self, name: &[u8], value: &[u8]) -> ControlFlow<()> {
         let bit = 1_u128.checked_shl(length(name)).unwrap_or(0);
         if self.lengths & bit == 0 {
@@ -87,19 +109,21 @@ impl Selector {
         let Some(index) = self.fields.iter().position(|f| *f.name == *name) else {
             return ControlFlow::Continue(());
         };
-        let first = self.entry.note(index);
+        let first = self.note(index);
         if let Some(field) = self.fields.get(index) {
             if let Ok(place) = field.values.binary_search_by(|(v, _)| (**v).cmp(value))
                 && let Some((_, term)) = field.values.get(place)
-                && let Some(seen) = self.entry.terms.get_mut(*term)
+                && let Some(seen) = self.seen.get_mut(*term)
             {
                 *seen = true;
             }
             if first && field.is_kept {
                 self.entry.keep(name, value);
+            } else if name == MESSAGE.as_bytes() && self.lined.contains(&true) {
+                self.entry.keep_more(value);
             }
         }
-        match self.enough != 0 && self.entry.noted & self.enough == self.enough {
+        match self.enough != 0 && self.noted & self.enough == self.enough {
             // Notices hold more, but only journald's driver transport carries them.
             true if !self.is_driver() => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
@@ -109,31 +133,44 @@ impl Selector {
     /// The entry as a record, and the jails it concerns in rising order. Complete after the last
     /// [`Selector::take`].
     pub fn record(&mut self, time: Timestamp) -> (Record<'_>, &[usize]) {
-        if self.matched != self.entry.terms {
-            self.matched.clone_from(&self.entry.terms);
+        if self.matched != self.seen {
+            self.matched.clone_from(&self.seen);
             self.jails.clear();
             let holding = self.groups.iter().filter(|g| g.holds(&self.matched));
             self.jails.extend(holding.filter_map(|g| g.jail));
             // Groups stand in the order of their jails.
             self.jails.dedup();
+            let lined = |jail: &usize| self.lined.get(*jail).copied().unwrap_or(false);
+            self.is_lined = self.jails.iter().any(lined);
+        }
+        if self.is_lined {
+            self.entry.render();
         }
         let record = Record {
             time,
             pid: self.entry.pid,
-            message: &self.entry.message,
-            ..Record::default()
+            message: self.entry.message(),
+            line: self.entry.line(),
+            is_dated: false,
         };
         (record, &self.jails)
+    }
+
+    /// Whether the line of this entry needs [`UPTIME`](crate::journal::entry::UPTIME), which is no
+    /// field of it: the source then gives it like one. Complete after the last field.
+    #[must_use]
+    pub fn lacks_uptime(&self) -> bool {
+        self.lined.contains(&true) && self.entry.lacks_uptime()
     }
 
     /// Whether the entry is journald's notice of dropped entries that a jail might have read.
     #[must_use]
     pub fn notice(&self) -> Option<Notice> {
         let notice = self.groups.last().filter(|g| g.jail.is_none())?;
-        if !notice.holds(&self.entry.terms) {
+        if !notice.holds(&self.seen) {
             return None;
         }
-        let text = String::from_utf8_lossy(&self.entry.message).into_owned();
+        let text = String::from_utf8_lossy(self.entry.message()).into_owned();
         let unit = match self.entry.unit.is_empty() {
             false => String::from_utf8_lossy(&self.entry.unit).into_owned(),
             true => text.rsplit_once(" from ")?.1.to_owned(),
@@ -154,12 +191,13 @@ impl Selector {
         self.jails.is_empty() && self.groups.iter().any(refused)
     }
 
-    fn group(&mut self, jail: Option<usize>, group: &MatchGroup) {
+    /// Anybody who `is_believed` may have written what matches; otherwise root must have.
+    fn group(&mut self, jail: Option<usize>, group: &MatchGroup, is_believed: bool) {
         let all = group
             .iter()
             .map(|(name, values)| self.terms_of(name, values))
             .collect();
-        let root = match is_attested(group) {
+        let root = match is_believed {
             true => None,
             false => self.terms_of(UID, &["0".to_owned()]).first().copied(),
         };
@@ -202,7 +240,7 @@ impl Selector {
         self.fields.push(Field {
             name: name.as_bytes().into(),
             values: Vec::new(),
-            is_kept: KEPT.contains(&name),
+            is_kept: KEPT.contains(&name) || OF_LINES.contains(&name),
         });
         self.fields.len().saturating_sub(1)
     }
@@ -216,9 +254,7 @@ impl Selector {
     fn enough(&self) -> u64 {
         let mut enough = 0;
         for (index, field) in self.fields.iter().enumerate() {
-            let of_notices = [DROPPED, OF_UNIT]
-                .map(str::as_bytes)
-                .contains(&&*field.name);
+            let of_notices = OF_NOTICES.map(str::as_bytes).contains(&&*field.name);
             if of_notices && field.values.is_empty() {
                 continue;
             }
@@ -234,7 +270,19 @@ impl Selector {
 
     fn is_driver(&self) -> bool {
         let notice = self.groups.last().and_then(|g| g.all.last());
-        notice.is_some_and(|terms| any(terms, &self.entry.terms))
+        notice.is_some_and(|terms| any(terms, &self.seen))
+    }
+
+    /// Whether this is the field's first time in the entry. Fields beyond the 64th are not told apart;
+    /// the kept ones come first.
+    fn note(&mut self, index: usize) -> bool {
+        let bit = u32::try_from(index)
+            .ok()
+            .and_then(|i| 1_u64.checked_shl(i))
+            .unwrap_or(0);
+        let first = self.noted & bit == 0;
+        self.noted |= bit;
+        first
     }
 }
 
@@ -253,94 +301,16 @@ impl Field {
     }
 }
 
-/// One group of one jail.
-#[derive(Debug)]
-struct Group {
-    /// `None`: journald's notices.
-    jail: Option<usize>,
-    /// For each field, the terms that are alternatives.
-    all: Vec<Vec<usize>>,
-    /// The term `_UID=0`, where only root is believed.
-    root: Option<usize>,
-    units: Option<Vec<String>>,
-}
-
-impl Group {
-    fn holds(&self, seen: &[bool]) -> bool {
-        let trusted = self.root.is_none_or(|root| any(&[root], seen));
-        trusted && self.would_hold(seen)
-    }
-
-    fn would_hold(&self, seen: &[bool]) -> bool {
-        self.all.iter().all(|terms| any(terms, seen))
-    }
-}
-
-/// What was seen of the current entry. The buffers are kept from entry to entry.
-#[derive(Debug, Default)]
-struct Entry {
-    message: Vec<u8>,
-    pid: Option<u32>,
-    dropped: u64,
-    unit: Vec<u8>,
-    terms: Vec<bool>,
-    noted: u64,
-}
-
-impl Entry {
-    fn clear(&mut self) {
-        self.message.clear();
-        self.pid = None;
-        self.dropped = 0;
-        self.unit.clear();
-        self.terms.fill(false);
-        self.noted = 0;
-    }
-
-    /// Whether this is the field's first time. Fields beyond the 64th are not told apart; the
-    /// kept ones come first.
-    fn note(&mut self, index: usize) -> bool {
-        let bit = u32::try_from(index)
-            .ok()
-            .and_then(|i| 1_u64.checked_shl(i))
-            .unwrap_or(0);
-        let first = self.noted & bit == 0;
-        self.noted |= bit;
-        first
-    }
-
-    fn keep(&mut self, name: &[u8], value: &[u8]) {
-        let number = || std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
-        match name {
-            _ if name == MESSAGE.as_bytes() => self.message.extend(value.iter().take(MESSAGE_MAX)),
-            _ if name == PID.as_bytes() => {
-                self.pid = number().and_then(|n: u64| u32::try_from(n).ok())
-            }
-            _ if name == DROPPED.as_bytes() => self.dropped = number().unwrap_or(0),
-            _ => self.unit.extend(value.iter().take(UNIT_MAX)),
-        }
-    }
-}
-
-fn any(terms: &[usize], seen: &[bool]) -> bool {
-    terms.iter().any(|t| seen.get(*t).copied().unwrap_or(false))
-}
-
 fn length(name: &[u8]) -> u32 {
     u32::try_from(name.len()).unwrap_or(u32::MAX)
 }
 
-const MESSAGE: &str = "MESSAGE";
-const PID: &str = "_PID";
-const DROPPED: &str = "N_DROPPED";
-const OF_UNIT: &str = "OBJECT_SYSTEMD_UNIT";
-const KEPT: [&str; 4] = [MESSAGE, PID, DROPPED, OF_UNIT];
-/// Longer than any unit's name (UNIT_NAME_MAX is 256).
-const UNIT_MAX: usize = 256;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::filter::{Filter, FilterSpec, Text};
+    use crate::engine::record::MESSAGE_MAX;
+    use crate::engine::settings::{JailName, Matches};
 
     const NOTICE_OF_SSH: [&str; 5] = [
         "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e",
@@ -350,7 +320,7 @@ mod tests {
         "MESSAGE=Suppressed 4625 messages from ssh.service",
     ];
 
-    fn matches(groups: &[&[&str]]) -> Matches {
+    fn matches(groups: &[&[&str]]) -> Task {
         let group = |terms: &&[&str]| {
             let mut group = MatchGroup::new();
             for (field, value) in terms.iter().map(|t| t.split_once('=').unwrap()) {
@@ -358,7 +328,23 @@ mod tests {
             }
             group
         };
-        Matches(groups.iter().map(group).collect())
+        let filter = Filter::compile(FilterSpec::default()).unwrap();
+        Task {
+            matches: Matches(groups.iter().map(group).collect()),
+            ..Task::new(JailName::new("a").unwrap(), filter)
+        }
+    }
+
+    /// The same for a filter that wants lines.
+    fn lined(groups: &[&[&str]]) -> Task {
+        let spec = FilterSpec {
+            text: Text::Line,
+            ..FilterSpec::default()
+        };
+        Task {
+            filter: Filter::compile(spec).unwrap(),
+            ..matches(groups)
+        }
     }
 
     /// Shows an entry to the selector; whether it broke off early.
@@ -489,6 +475,57 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_made_for_those_who_want_one_and_of_the_whole_entry() {
+        let ssh: &[&[&str]] = &[&["_SYSTEMD_UNIT=a.service"]];
+        let web: &[&[&str]] = &[&["_SYSTEMD_UNIT=b.service"]];
+        let mut selector = Selector::new(&[lined(ssh), matches(web)]);
+        let of = |unit| {
+            [
+                "MESSAGE=x",
+                "_TRANSPORT=syslog",
+                "_PID=1",
+                unit,
+                "SYSLOG_IDENTIFIER=who",
+                "MESSAGE=y",
+            ]
+        };
+
+        for (unit, line) in [
+            ("_SYSTEMD_UNIT=a.service", &b"who[1]: x y"[..]),
+            ("_SYSTEMD_UNIT=b.service", b""),
+        ] {
+            assert!(!show(&mut selector, &of(unit)), "more may follow");
+            let (record, jails) = selector.record(Timestamp::default());
+            assert_eq!((record.message, record.line), (&b"x"[..], line));
+            assert_eq!(jails.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_jail_that_trusts_senders_believes_anybody() {
+        let groups: &[&[&str]] = &[&["SYSLOG_IDENTIFIER=sshd"], &["_COMM=sshd"]];
+        let trusting = Task {
+            trusts_senders: true,
+            ..matches(groups)
+        };
+        let mut selector = Selector::new(&[matches(groups), trusting]);
+
+        let fields = ["SYSLOG_IDENTIFIER=sshd", "_UID=1000"];
+
+        assert_eq!(jails(&mut selector, &fields), [1]);
+    }
+
+    #[test]
+    fn a_group_without_fields_is_every_entry_of_roots() {
+        let mut selector =
+            Selector::new(&[matches(&[&["_SYSTEMD_UNIT=a.service"]]), matches(&[&[]])]);
+
+        assert!(selector.terms().is_empty());
+        assert_eq!(jails(&mut selector, &["_UID=0", "X=1"]), [1]);
+        assert_eq!(jails(&mut selector, &["_UID=1", "X=1"]), [0_usize; 0]);
+    }
+
+    #[test]
     fn notices_of_dropped_entries_concern_those_who_might_have_read_them() {
         for (groups, expected) in [
             (&[&["_SYSTEMD_UNIT=ssh.service"][..]][..], true),
@@ -520,7 +557,6 @@ mod tests {
             matches(&[
                 &["_SYSTEMD_UNIT=b.service", "_UID=0"],
                 &["lower=x"],
-                &[],
                 &["1X=y"],
             ]),
             matches(&[

@@ -1,15 +1,16 @@
-//! LISTENS: reads log entries, filters them on its own thread, and tells the daemon of failures and of
-//! how far it has read.
+//! LISTENS to journals: reads entries, filters them on its own thread, and tells the daemon of failures
+//! and of how far it has read.
 //!
-//! Comes in: the journal and a [`FilterSet`]. Goes out: [`Heard`], in journal order through a bounded
-//! channel, so that under load reading merely happens later. It never counts, never bans, and trusts
-//! only the fields that journald itself sets.
-
-pub mod reader;
+//! Comes in: a journal and the [`Task`]s of the jails that read it. Goes out:
+//! [`Heard`](crate::reader::Heard), in journal order. It never counts, never bans, and trusts only the
+//! fields that journald itself sets.
 
 pub mod listener;
 pub mod matches;
 pub mod terms;
+
+mod entry;
+mod group;
 
 pub mod live;
 pub mod script;
@@ -18,42 +19,46 @@ pub mod sd_journal;
 use std::io;
 use std::time::Duration;
 
-use crate::engine::filter::Filter;
-use crate::engine::filter::failure::Failure;
-use crate::engine::record::{Cursor, Position};
-use crate::engine::settings::{JailName, Matches};
+use tokio::sync::mpsc::Receiver;
+
+use crate::engine::record::{Cursor, LogName, Position};
+use crate::engine::settings::Journal;
 use crate::engine::time::Timestamp;
+use crate::journal::listener::Listener;
+use crate::journal::live::LiveJournal;
 use crate::journal::matches::Selector;
 use crate::journal::terms::Terms;
+use crate::reader::Heard;
+use crate::reader::task::Task;
+use crate::reader::worker::Reader;
+use crate::sys::waker::Waker;
 
-/// What to read and what to look for in it: one row per active jail.
-pub type FilterSet = Vec<(JailName, Matches, Filter)>;
+/// Reads `journal`, which the daemon knows as `log`, from `start` on.
+///
+/// # Errors
+/// No thread or no descriptor is left. Trouble with the journal is told by [`Heard::Trouble`].
+pub fn listen(
+    journal: Journal,
+    log: LogName,
+    start: Start,
+    tasks: Vec<Task>,
+) -> io::Result<(Reader, Receiver<Heard>)> {
+    listen_on(|waker| LiveJournal::new(journal, waker), log, start, tasks)
+}
 
-/// What the reader tells the daemon.
-#[derive(Debug)]
-pub enum Heard {
-    /// Failures, oldest first, and the last entry read; both may be all there is to say.
-    Progress {
-        /// Failures since the last message.
-        failures: Vec<Failure>,
-        /// Everything up to here has been handed over.
-        position: Position,
-    },
-    /// The filters of this generation took effect: everything heard before came from older ones.
-    Switched(u64),
-    /// Reading has reached the end of the journal for the first time.
-    CaughtUp,
-    /// journald dropped entries before anybody could read them (rate limit).
-    Suppressed {
-        /// Of this unit.
-        unit: String,
-        /// So many.
-        messages: u64,
-    },
-    /// Reading failed; it is being tried again.
-    Trouble(String),
-    /// Reading has gone well for a while since the last [`Heard::Trouble`].
-    Recovered,
+/// Reads the source that `make` makes, on the new thread, from a waker that must end its waiting.
+///
+/// # Errors
+/// No thread or no descriptor is left.
+pub fn listen_on<S: LogSource>(
+    make: impl FnOnce(Waker) -> S + Send + 'static,
+    log: LogName,
+    start: Start,
+    tasks: Vec<Task>,
+) -> io::Result<(Reader, Receiver<Heard>)> {
+    Reader::spawn("journal", |waker, valve| {
+        Listener::new(make(waker), valve, log, start).with(tasks)
+    })
 }
 
 /// Where reading begins.
@@ -72,6 +77,15 @@ impl Start {
         match position.time < not_before {
             true => Self::Since(not_before),
             false => Self::After(position),
+        }
+    }
+
+    /// The time that it names, whether or not there is an entry of it.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::After(position) => position.time,
+            Self::Since(time) => *time,
         }
     }
 }
@@ -150,7 +164,4 @@ pub enum JournalError {
         /// Where the bad line begins.
         offset: u64,
     },
-    /// The reader's thread could not be started.
-    #[error("cannot start the journal reader")]
-    Spawn(#[source] io::Error),
 }

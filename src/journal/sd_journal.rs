@@ -1,26 +1,23 @@
-//! LISTENS, innermost: libsystemd's journal reader as a safe type, and the poll it sleeps in.
+//! LISTENS, innermost: libsystemd's journal reader as a safe type.
 //!
 //! Comes in: calls from the one thread that owns the [`Journal`]. Goes out: entries, field by field,
 //! borrowed until the next call. It must never hand a pointer out or move to another thread.
 
-#![expect(
-    unsafe_code,
-    reason = "poll, eventfd and one call that the systemd crate leaves out"
-)]
+#![expect(unsafe_code, reason = "one call that the systemd crate leaves out")]
 
-use std::ffi::CStr;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
-use std::time::Duration;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use foreign_types::ForeignTypeRef;
 use libsystemd_sys::journal::sd_journal_reliable_fd;
 use systemd::JournalWaitResult;
-use systemd::journal::{JournalEntryField, OpenDirectoryOptions, OpenOptions};
+use systemd::journal::{JournalEntryField, OpenDirectoryOptions, OpenFilesOptions, OpenOptions};
 
 use crate::engine::record::MESSAGE_MAX;
+use crate::engine::settings;
 
 /// A journal opened for reading. It watches for changes from the moment it is open.
 pub struct Journal {
@@ -29,26 +26,37 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The system's own journal: no user's, no other host's, no container's. Entries that came over
-    /// the network may claim any unit and any uid.
+    /// Opens what the settings name. Of the system's journal, and of a namespace's, no user's, no other
+    /// host's, no container's: entries that came over the network may claim any unit and any uid.
     ///
     /// # Errors
-    /// As `sd_journal_open`, `sd_journal_get_fd`.
-    pub fn system() -> io::Result<Self> {
-        Self::new(
-            OpenOptions::default()
-                .system(true)
-                .local_only(true)
-                .open()?,
-        )
-    }
-
-    /// The files of one directory.
-    ///
-    /// # Errors
-    /// As `sd_journal_open_directory`, `sd_journal_get_fd`.
-    pub fn directory(path: &CStr) -> io::Result<Self> {
-        Self::new(OpenDirectoryOptions::default().open_directory(path)?)
+    /// As `sd_journal_open` and its kin, `sd_journal_get_fd`; a namespace without files is not found.
+    pub fn open(which: &settings::Journal) -> io::Result<Self> {
+        let mut safe = OpenOptions::default();
+        safe.system(true).local_only(true);
+        let inner = match which {
+            settings::Journal::System => safe.open()?,
+            settings::Journal::Flags(flags) => {
+                OpenOptions::default().extra_raw_flags(*flags).open()?
+            }
+            settings::Journal::Directory(path) => {
+                OpenDirectoryOptions::default().open_directory(&*text(path)?)?
+            }
+            settings::Journal::Files(paths) => {
+                let paths = paths.iter().map(|path| text(path));
+                let paths = paths.collect::<io::Result<Vec<_>>>()?;
+                let paths = paths.iter().map(|path| &**path);
+                OpenFilesOptions::default().open_files(paths)?
+            }
+            settings::Journal::Namespace(name) => {
+                let inner = safe.open_namespace(&*text(Path::new(name))?)?;
+                if !inner.has_persistent_files()? && !inner.has_runtime_files()? {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                inner
+            }
+        };
+        Self::new(inner)
     }
 
     fn new(mut inner: systemd::Journal) -> io::Result<Self> {
@@ -146,6 +154,14 @@ impl Journal {
         Ok(self.inner.timestamp_usec()?)
     }
 
+    /// When the current entry was received, in microseconds since the boot it is from.
+    ///
+    /// # Errors
+    /// There is no current entry.
+    pub fn uptime(&self) -> io::Result<u64> {
+        Ok(self.inner.monotonic_timestamp()?.0)
+    }
+
     /// The place of the current entry.
     ///
     /// # Errors
@@ -162,6 +178,12 @@ impl Journal {
         Ok(self.inner.test_cursor(cursor)?)
     }
 
+    /// What can be read when files change: [`Journal::process`] must follow.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.fd
+    }
+
     /// Takes note of changed files; true where files came or went.
     ///
     /// # Errors
@@ -173,7 +195,7 @@ impl Journal {
         ))
     }
 
-    /// Whether changes wake [`poll`]. Not on network file systems: look every two seconds there, as
+    /// Whether changes make the descriptor readable. Not on network file systems: look every two seconds there, as
     /// `sd_journal_get_timeout` would say.
     #[must_use]
     pub fn is_reliable(&self) -> bool {
@@ -183,66 +205,7 @@ impl Journal {
     }
 }
 
-/// Wakes a thread that sleeps in [`poll`], from any thread and however often.
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<File>);
-
-impl Waker {
-    /// An eventfd.
-    ///
-    /// # Errors
-    /// Out of file descriptors.
-    pub fn new() -> io::Result<Self> {
-        // SAFETY: the call takes no pointer.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self(Arc::new(File::from(fd))))
-    }
-
-    /// Wakes the thread now, or keeps it from its next sleep.
-    pub fn wake(&self) {
-        // The only possible failure is a full counter, and a full counter wakes too.
-        let _ = (&*self.0).write(&1_u64.to_ne_bytes());
-    }
-
-    fn clear(&self) {
-        // The only possible failure is an empty counter, which is what we want.
-        let _ = (&*self.0).read(&mut [0; 8]);
-    }
-}
-
-/// Sleeps until the journal changes, the waker wakes, or `pause` is over. True where the journal
-/// changed: [`Journal::process`] must follow.
-///
-/// # Errors
-/// As poll(2); an interruption is no error.
-pub fn poll(journal: Option<&Journal>, waker: &Waker, pause: Option<Duration>) -> io::Result<bool> {
-    let entry = |fd| libc::pollfd {
-        fd,
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // poll(2) skips negative descriptors.
-    let mut fds = [
-        entry(journal.map_or(-1, |j| j.fd)),
-        entry(waker.0.as_raw_fd()),
-    ];
-    let millis = pause.map_or(-1, |p| i32::try_from(p.as_millis()).unwrap_or(i32::MAX));
-    // SAFETY: the pointer is to two pollfds that outlive the call.
-    if unsafe { libc::poll(fds.as_mut_ptr(), 2, millis) } < 0 {
-        let error = io::Error::last_os_error();
-        return match error.kind() {
-            io::ErrorKind::Interrupted => Ok(false),
-            _ => Err(error),
-        };
-    }
-    let [changed, woken] = fds.map(|f| f.revents != 0);
-    if woken {
-        waker.clear();
-    }
-    Ok(changed)
+fn text(path: &Path) -> io::Result<CString> {
+    // A NUL within is no path of anything.
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
 }

@@ -9,12 +9,15 @@ use std::collections::BTreeSet;
 use crate::engine::settings::MatchGroup;
 
 /// What libsystemd selects by: an entry must match one of the groups; in a group, the values of one
-/// field are alternatives and all fields must match. Empty selects nothing.
+/// field are alternatives and all fields must match. Empty selects everything.
 pub type Terms = Vec<Vec<(String, String)>>;
 
 /// Few and selective terms. Lists of entries that match a unit are short, that of `_UID=0` holds half
 /// the journal: a group that names units is read by them alone and judged by the selector.
 pub(crate) fn terms(groups: &[&MatchGroup]) -> Terms {
+    if groups.iter().any(|group| group.is_empty()) {
+        return Terms::new();
+    }
     let mut units = BTreeSet::new();
     let mut others = BTreeSet::new();
     for group in groups {
@@ -42,15 +45,14 @@ pub(crate) fn terms(groups: &[&MatchGroup]) -> Terms {
     terms
 }
 
-/// A group without fields would match everything, one without values nothing; libsystemd refuses what
-/// is no field name.
+/// A group without fields matches every entry, a field without values none; libsystemd refuses what is
+/// no field name.
 pub(crate) fn is_usable(group: &MatchGroup) -> bool {
     let good = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
     let named = |n: &str| n.bytes().all(good) && !n.starts_with(|c: char| c.is_ascii_digit());
-    !group.is_empty()
-        && group
-            .iter()
-            .all(|(n, v)| !n.is_empty() && n.len() <= 64 && named(n) && !v.is_empty())
+    group
+        .iter()
+        .all(|(n, v)| !n.is_empty() && n.len() <= 64 && named(n) && !v.is_empty())
 }
 
 /// Whether the kernel or journald vouches for who wrote an entry that matches. Everything else,

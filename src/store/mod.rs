@@ -29,6 +29,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
+use crate::engine::address::Offender;
 use crate::engine::effect::{Commit, JailRecord, Remembered};
 use crate::engine::record::Position;
 use crate::engine::settings::JailName;
@@ -107,6 +108,16 @@ impl Store {
         match &mut self.0 {
             Some(file) => file.commit(commit),
             None => Ok(()),
+        }
+    }
+
+    /// The lines that led to a ban, as far as they were committed; none where there is no such ban.
+    pub fn lines(&self, jail: &JailName, offender: &Offender) -> Result<Vec<Box<str>>, StoreError> {
+        match &self.0 {
+            Some(file) => file
+                .lines(jail, offender)
+                .map_err(|source| StoreError::of_sqlite(&file.path, source)),
+            None => Ok(Vec::new()),
         }
     }
 }
@@ -305,6 +316,15 @@ impl File {
         })
     }
 
+    fn lines(&self, jail: &JailName, offender: &Offender) -> rusqlite::Result<Vec<Box<str>>> {
+        let mut query = self.connection.prepare_cached(schema::LINES_OF_BAN)?;
+        let mut rows = query.query(params![&**jail, offender.to_string()])?;
+        match rows.next()? {
+            Some(row) => Ok(row::to_lines(row.get_ref(0)?.as_str_or_null()?)),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Chooses whether the next transaction syncs the log: `FULL` does, and so makes everything before
     /// it durable too; `NORMAL` syncs at checkpoints only.
     fn sync_next(&mut self, durable: bool) -> rusqlite::Result<()> {
@@ -328,6 +348,7 @@ impl File {
         writer.windows(commit)?;
         writer.histories(commit)?;
         writer.jails_and_positions(commit)?;
+        writer.unresolved(commit)?;
         transaction.commit()
     }
 }
@@ -341,7 +362,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn bans(&mut self, commit: &Commit) -> rusqlite::Result<()> {
         let mut put = self.transaction.prepare_cached(schema::PUT_BAN)?;
-        for ban in &commit.bans {
+        for (ban, lines) in &commit.bans {
             put.execute(params![
                 self.jail(&ban.jail)?,
                 ban.offender.to_string(),
@@ -350,6 +371,7 @@ impl Writer<'_> {
                 ban.failures,
                 ban.earlier,
                 ban.origin.as_str(),
+                lines.as_deref().map(row::from_lines),
             ])?;
         }
         let mut delete = self.transaction.prepare_cached(schema::DELETE_BAN)?;
@@ -365,7 +387,13 @@ impl Writer<'_> {
         for (jail, offender, window) in &commit.windows {
             let (jail, offender) = (self.jail(jail)?, offender.to_string());
             match window {
-                Some(window) => put.execute(params![jail, offender, row::from_window(window)])?,
+                Some(window) => put.execute(params![
+                    jail,
+                    offender,
+                    row::from_window(window),
+                    lines_or_null(&window.lines),
+                    window.is_due,
+                ])?,
                 None => delete.execute(params![jail, offender])?,
             };
         }
@@ -421,6 +449,26 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn unresolved(&mut self, commit: &Commit) -> rusqlite::Result<()> {
+        let mut put = self.transaction.prepare_cached(schema::PUT_UNRESOLVED)?;
+        let mut delete = self.transaction.prepare_cached(schema::DELETE_UNRESOLVED)?;
+        for (name, failures) in &commit.unresolved {
+            delete.execute(params![name])?;
+            for (failure, number) in failures.iter().zip(0_u32..) {
+                put.execute(params![
+                    name,
+                    number,
+                    self.jail(&failure.jail)?,
+                    failure.time.usec().cast_signed(),
+                    failure.pid,
+                    failure.advance,
+                    lines_or_null(&failure.lines),
+                ])?;
+            }
+        }
+        Ok(())
+    }
+
     /// The row number of `jail`, which gets one if it has none.
     fn jail(&mut self, jail: &JailName) -> rusqlite::Result<i64> {
         if let Some(id) = self.jails.get(jail) {
@@ -433,6 +481,11 @@ impl Writer<'_> {
         self.jails.insert(jail.clone(), id);
         Ok(id)
     }
+}
+
+/// Lines as a text, and none as NULL.
+fn lines_or_null(lines: &[Box<str>]) -> Option<String> {
+    (!lines.is_empty()).then(|| row::from_lines(lines))
 }
 
 /// Makes sure the file exists and that its owner alone may read it: SQLite would give it 0644, and its

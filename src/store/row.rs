@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 
 use crate::engine::address::Offender;
 use crate::engine::effect::{JailRecord, Remembered};
+use crate::engine::filter::failure::{Failure, Who};
 use crate::engine::jail::window::{Entry, Window};
 use crate::engine::ledger::ban::{Ban, History, Origin};
 use crate::engine::record::{Cursor, LogName, Position};
@@ -32,6 +33,7 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
     remembered.histories = loader.rows(schema::ALL_HISTORIES, history)?;
     let positions = loader.rows(schema::ALL_POSITIONS, |_, row| position(row))?;
     remembered.positions = positions.into_iter().collect();
+    remembered.unresolved = loader.rows(schema::ALL_UNRESOLVED, unresolved)?;
     Ok((remembered, loader.skipped))
 }
 
@@ -39,8 +41,8 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
 /// the connection that it was counted in advance of (4 bytes, little endian).
 #[must_use]
 pub fn from_window(window: &Window) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(window.0.len() * 13);
-    for entry in &window.0 {
+    let mut blob = Vec::with_capacity(window.entries.len() * 13);
+    for entry in &window.entries {
         blob.extend(entry.time.usec().to_le_bytes());
         blob.push(u8::from(entry.advance_of.is_some()));
         blob.extend(entry.advance_of.map(u32::to_le_bytes).iter().flatten());
@@ -48,10 +50,10 @@ pub fn from_window(window: &Window) -> Vec<u8> {
     blob
 }
 
-/// The window in such a blob; `None` if it is none.
+/// The failures in such a blob; `None` if it is none.
 #[must_use]
-pub fn to_window(mut blob: &[u8]) -> Option<Window> {
-    let mut window = Window::default();
+pub fn to_entries(mut blob: &[u8]) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
     while !blob.is_empty() {
         let (time, rest) = blob.split_first_chunk()?;
         let (advance_of, rest) = match rest.split_first()? {
@@ -63,10 +65,23 @@ pub fn to_window(mut blob: &[u8]) -> Option<Window> {
             _ => return None,
         };
         let time = Timestamp::from_usec(u64::from_le_bytes(*time));
-        window.0.push(Entry { time, advance_of });
+        entries.push(Entry { time, advance_of });
         blob = rest;
     }
-    Some(window)
+    Some(entries)
+}
+
+/// Lines as one text; a line holds no newline.
+#[must_use]
+pub fn from_lines(lines: &[Box<str>]) -> String {
+    lines.join("\n")
+}
+
+/// The lines in such a text.
+#[must_use]
+pub fn to_lines(text: Option<&str>) -> Vec<Box<str>> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map_or_else(Vec::new, |text| text.split('\n').map(Box::from).collect())
 }
 
 /// The word for a protocol.
@@ -168,11 +183,31 @@ fn window(
     loader: &Loader<'_>,
     row: &Row<'_>,
 ) -> rusqlite::Result<Option<(JailName, Offender, Window)>> {
-    let window = to_window(row.get_ref(2)?.as_blob()?);
+    let Some(entries) = to_entries(row.get_ref(2)?.as_blob()?) else {
+        return Ok(None);
+    };
+    let window = Window {
+        entries,
+        lines: to_lines(row.get_ref(3)?.as_str_or_null()?),
+        is_due: row.get(4)?,
+    };
     Ok(loader
         .key(row)?
-        .zip(window)
-        .map(|((jail, offender), window)| (jail, offender, window)))
+        .map(|(jail, offender)| (jail, offender, window)))
+}
+
+fn unresolved(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Failure>> {
+    let Some(jail) = loader.jails.get(&row.get(0)?) else {
+        return Ok(None);
+    };
+    Ok(Some(Failure {
+        jail: jail.clone(),
+        who: Who::Name(row.get_ref(1)?.as_str()?.into()),
+        time: timestamp(row.get(2)?),
+        pid: row.get(3)?,
+        advance: row.get(4)?,
+        lines: to_lines(row.get_ref(5)?.as_str_or_null()?),
+    }))
 }
 
 fn history(
@@ -236,15 +271,19 @@ mod tests {
 
     #[test]
     fn a_torn_window_is_none() {
-        let entry = Entry {
+        let entries = vec![Entry {
             time: Timestamp::from_usec(7),
             advance_of: Some(9),
+        }];
+        let window = Window {
+            entries: entries.clone(),
+            ..Window::default()
         };
-        let blob = from_window(&Window(vec![entry]));
+        let blob = from_window(&window);
 
-        assert_eq!(to_window(&blob), Some(Window(vec![entry])));
+        assert_eq!(to_entries(&blob), Some(entries));
         for length in 1..blob.len() {
-            assert_eq!(to_window(&blob[..length]), None, "{length}");
+            assert_eq!(to_entries(&blob[..length]), None, "{length}");
         }
     }
 }

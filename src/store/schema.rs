@@ -3,7 +3,8 @@
 //!
 //! Times are microseconds since 1970. They and the totals are unsigned in the engine and signed here,
 //! bit for bit. Offenders are text in canonical form. A jail is a number everywhere but in its own
-//! table; it keeps its row after its record is forgotten, with a NULL protocol.
+//! table; it keeps its row after its record is forgotten, with a NULL protocol. Lines of a log are one
+//! text, a line each.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -49,7 +50,7 @@ pub fn migrate(connection: &mut Connection, from: u16) -> rusqlite::Result<()> {
 }
 
 /// Every statement that a commit uses. What cannot be prepared is not our database.
-pub(crate) const STATEMENTS: [&str; 11] = [
+pub(crate) const STATEMENTS: [&str; 14] = [
     PUT_BAN,
     DELETE_BAN,
     PUT_WINDOW,
@@ -61,6 +62,9 @@ pub(crate) const STATEMENTS: [&str; 11] = [
     FORGET_JAIL,
     PUT_POSITION,
     DELETE_POSITION,
+    PUT_UNRESOLVED,
+    DELETE_UNRESOLVED,
+    LINES_OF_BAN,
 ];
 
 /// The version that this banishd writes.
@@ -118,14 +122,30 @@ CREATE TABLE position (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO position SELECT 'journal', cursor, time FROM only_position;
 DROP TABLE only_position;
+ALTER TABLE ban ADD COLUMN lines TEXT;
+ALTER TABLE failing ADD COLUMN lines TEXT;
+ALTER TABLE failing ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE unresolved (
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    jail INTEGER NOT NULL REFERENCES jail,
+    time INTEGER NOT NULL,
+    pid INTEGER,
+    advance INTEGER NOT NULL,
+    lines TEXT,
+    PRIMARY KEY (name, number)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 
-pub(crate) const PUT_BAN: &str = "INSERT OR REPLACE INTO ban \
-    (jail, offender, since, until, failures, earlier, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const PUT_BAN: &str = "INSERT INTO ban \
+    (jail, offender, since, until, failures, earlier, origin, lines) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+    ON CONFLICT (jail, offender) DO UPDATE SET since = excluded.since, until = excluded.until, \
+    failures = excluded.failures, earlier = excluded.earlier, origin = excluded.origin, \
+    lines = coalesce(excluded.lines, lines)";
 pub(crate) const DELETE_BAN: &str = "DELETE FROM ban WHERE jail = ?1 AND offender = ?2";
-pub(crate) const PUT_WINDOW: &str =
-    "INSERT OR REPLACE INTO failing (jail, offender, entries) VALUES (?1, ?2, ?3)";
+pub(crate) const PUT_WINDOW: &str = "INSERT OR REPLACE INTO failing (jail, offender, entries, lines, due) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(crate) const DELETE_WINDOW: &str = "DELETE FROM failing WHERE jail = ?1 AND offender = ?2";
 pub(crate) const PUT_HISTORY: &str =
     "INSERT OR REPLACE INTO history (jail, offender, bans, last) VALUES (?1, ?2, ?3, ?4)";
@@ -139,12 +159,19 @@ pub(crate) const FORGET_JAIL: &str = "UPDATE jail \
 pub(crate) const PUT_POSITION: &str =
     "INSERT OR REPLACE INTO position (log, cursor, time) VALUES (?1, ?2, ?3)";
 pub(crate) const DELETE_POSITION: &str = "DELETE FROM position WHERE log = ?1";
+pub(crate) const PUT_UNRESOLVED: &str = "INSERT INTO unresolved \
+    (name, number, jail, time, pid, advance, lines) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const DELETE_UNRESOLVED: &str = "DELETE FROM unresolved WHERE name = ?1";
+pub(crate) const LINES_OF_BAN: &str = "SELECT lines FROM ban \
+    WHERE jail = (SELECT id FROM jail WHERE name = ?1) AND offender = ?2";
 
 // The reader of each counts its columns as they stand here.
 pub(crate) const ALL_JAILS: &str =
     "SELECT id, name, protocol, ports, bans_total, failures_total FROM jail ORDER BY name";
 pub(crate) const ALL_BANS: &str =
     "SELECT jail, offender, since, until, failures, earlier, origin FROM ban";
-pub(crate) const ALL_WINDOWS: &str = "SELECT jail, offender, entries FROM failing";
+pub(crate) const ALL_WINDOWS: &str = "SELECT jail, offender, entries, lines, due FROM failing";
 pub(crate) const ALL_HISTORIES: &str = "SELECT jail, offender, bans, last FROM history";
 pub(crate) const ALL_POSITIONS: &str = "SELECT log, cursor, time FROM position";
+pub(crate) const ALL_UNRESOLVED: &str =
+    "SELECT jail, name, time, pid, advance, lines FROM unresolved ORDER BY name, number";

@@ -12,3 +12,4 @@ pub mod readable;
 pub mod rooted;
 pub mod timerfd;
 pub mod user;
+pub mod waker;

@@ -6,26 +6,27 @@
 //! any is written, all have found the same failures.
 
 use std::collections::hash_map::DefaultHasher;
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use banishd::daemon::{clock, start};
+use banishd::daemon::clock;
+use banishd::daemon::readers::{Origin, tasks};
 use banishd::engine::effect::Remembered;
 use banishd::engine::record::{LogName, Position};
-use banishd::engine::settings::FirewallChoice;
+use banishd::engine::settings::{FirewallChoice, Journal};
 use banishd::engine::time::{Boottime, Now, Span, Timestamp};
 use banishd::firewall::any::AnyFirewall;
-use banishd::journal::live::{LiveJournal, Origin};
+use banishd::journal::live::LiveJournal;
 use banishd::journal::matches::Selector;
-use banishd::journal::reader::Reader;
 use banishd::journal::script::replay;
-use banishd::journal::sd_journal::Waker;
-use banishd::journal::{Heard, LogSource, Start};
+use banishd::journal::{LogSource, Start, listen as read};
+use banishd::reader::Heard;
+use banishd::reader::task::Task;
 use banishd::store::Store;
+use banishd::sys::waker::Waker;
 use systemd::journal::OpenDirectoryOptions;
 use tokio::sync::mpsc::Receiver;
 
@@ -163,7 +164,8 @@ fn show(name: &str, time: f64, limit: f64, aim: Option<(&str, bool)>) -> Result<
 
 /// The least that anybody must do: the entries of the unit, the text, the unit, the time.
 fn bare(directory: &Path) -> Result<Seen> {
-    let mut journal = OpenDirectoryOptions::default().open_directory(path(directory)?)?;
+    let directory = directory.to_str().ok_or("the path is no text")?;
+    let mut journal = OpenDirectoryOptions::default().open_directory(directory)?;
     journal.match_add("_SYSTEMD_UNIT", export::UNIT)?;
     journal.match_add("_UID", "0")?;
     let mut seen = Seen::default();
@@ -182,9 +184,8 @@ fn bare(directory: &Path) -> Result<Seen> {
 
 /// Our source, on this thread, and which jail wants the entry.
 fn dispatch(directory: &Path) -> Result<Seen> {
-    let settings = rig::settings();
-    let mut selector = Selector::new(settings.jails.values().map(|jail| &jail.matches));
-    let mut source = LiveJournal::new(Origin::Directory(path(directory)?), Waker::new()?);
+    let mut selector = Selector::new(&of_the_journal());
+    let mut source = LiveJournal::new(Journal::Directory(directory.to_owned()), Waker::new()?);
     source.open(&Start::Since(Timestamp::default()), selector.terms())?;
     let mut seen = Seen::default();
     replay(&mut source, &mut selector, |record, _| {
@@ -192,6 +193,12 @@ fn dispatch(directory: &Path) -> Result<Seen> {
         seen.entries += 1;
     })?;
     Ok(seen)
+}
+
+/// What our own jails want of the system's journal.
+fn of_the_journal() -> Vec<Task> {
+    let origin = Origin::Journal(Journal::System);
+    tasks(&rig::settings()).remove(&origin).unwrap_or_default()
 }
 
 /// Everything, with nothing remembered.
@@ -210,11 +217,10 @@ fn on_disk(directory: &Path) -> Result<Seen> {
 /// The reader on its thread, the engine on this one, as in the daemon; the firewall is in memory.
 fn whole(directory: &Path, store: Store) -> Result<Seen> {
     let firewall = AnyFirewall::choose(FirewallChoice::Memory, 131_072, clock::boottime, None);
-    let filters = start::filters(&rig::settings());
-    let origin = Origin::Directory(path(directory)?);
+    let journal = Journal::Directory(directory.to_owned());
     let start = Start::Since(Timestamp::default());
     let mut rig = Rig::new(Now::default(), Remembered::default(), store, Some(firewall));
-    let (reader, mut heard) = Reader::spawn(origin, start, filters)?;
+    let (reader, mut heard) = read(journal, LogName::journal(), start, of_the_journal())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let failures = runtime.block_on(listen(&mut rig, &mut heard))?;
     reader.stop();
@@ -234,13 +240,13 @@ async fn listen(rig: &mut Rig, heard: &mut Receiver<Heard>) -> Result<u64> {
         for _ in 1..ROUND {
             match word {
                 Some(Heard::Progress {
+                    log,
                     failures: some,
                     position,
                 }) => {
                     now = present(&position);
                     failures += some.len() as u64;
-                    rig.engine
-                        .handle_failures(now, &some, &LogName::journal(), position);
+                    rig.engine.handle_failures(now, &some, &log, position);
                 }
                 Some(Heard::CaughtUp) => {
                     rig.engine.handle_caught_up(now);
@@ -344,8 +350,4 @@ fn journal(entries: u64) -> Result<PathBuf> {
     }
     fs::rename(making, &made)?;
     Ok(made)
-}
-
-fn path(directory: &Path) -> Result<CString> {
-    Ok(CString::new(directory.as_os_str().as_encoded_bytes())?)
 }

@@ -13,25 +13,25 @@ use banishd::config::load;
 use banishd::daemon::args::Args;
 use banishd::daemon::clock;
 use banishd::daemon::logging::LogSwitch;
+use banishd::daemon::readers::{Origin, Readers, tasks};
 use banishd::daemon::run::{Daemon, Edges};
 use banishd::daemon::signals::Order;
-use banishd::daemon::start::{StartError, filters};
+use banishd::daemon::start::StartError;
 use banishd::dbus::link::{BusEnd, News, Request, link};
 use banishd::engine::Engine;
 use banishd::engine::command::{Command, Refusal, Reply};
 use banishd::engine::protected::Protected;
 use banishd::engine::record::{Cursor, LogName, Position};
-use banishd::engine::settings::JailName;
+use banishd::engine::settings::{JailName, Journal};
 use banishd::engine::time::Timestamp;
 use banishd::engine::view::JailView;
 use banishd::firewall::any::AnyFirewall;
 use banishd::firewall::memory::Memory;
 use banishd::journal::matches::Selector;
-use banishd::journal::reader::Reader;
-use banishd::journal::sd_journal::{Waker, poll};
 use banishd::journal::terms::Terms;
-use banishd::journal::{JournalError, LogSource, Start, Wake};
+use banishd::journal::{JournalError, LogSource, Start, Wake, listen_on};
 use banishd::store::Store;
+use banishd::sys::waker::Waker;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -103,11 +103,11 @@ impl House {
         let layout = self.layout();
         let (settings, problems) = load(&layout);
         assert!(problems.is_empty(), "{problems:?}");
-        let start = match opened.remembered.positions.get(&LogName::journal()) {
-            Some(position) => Start::After(position.clone()),
-            None => Start::Since(Timestamp::default()),
-        };
-        let filters = filters(&settings);
+        let position = opened.remembered.positions.get(&LogName::journal());
+        let beginning = Start::Since(Timestamp::default());
+        let start = position.cloned().map_or(beginning, Start::After);
+        let system = Origin::Journal(Journal::System);
+        let tasks = tasks(&settings).remove(&system).unwrap();
         let (bus, loop_end) = link();
         let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
@@ -137,17 +137,15 @@ impl House {
         );
         let mut daemon = Daemon::new(engine, edges).unwrap();
         daemon.drain().await;
-        let log = self.log.clone();
-        let make = |waker| Source {
-            log,
-            waker,
-            next: 0,
-        };
-        let (reader, heard) = Reader::spawn_on(make, start, filters).unwrap();
+        let (log, next) = (self.log.clone(), 0);
+        let make = move |waker| Source { log, waker, next };
+        let mut readers = Readers::default();
+        let journal = listen_on(make, LogName::journal(), start, tasks);
+        readers.add(system, journal.unwrap());
 
         let mut visitor = Visitor { bus };
         let ending = {
-            let mut life = pin!(daemon.run(&reader, heard));
+            let mut life = pin!(daemon.run(&mut readers));
             tokio::select! {
                 ending = &mut life => ending,
                 over = timeout(PATIENCE, visit(&mut visitor)) => {
@@ -157,7 +155,7 @@ impl House {
                 }
             }
         };
-        reader.stop();
+        readers.stop();
         ending
     }
 
@@ -271,7 +269,7 @@ impl LogSource for Source {
     }
 
     fn wait(&mut self, _pause: Option<Duration>) -> Result<Wake, JournalError> {
-        poll(None, &self.waker, Some(LOOK)).unwrap();
+        self.waker.sleep(None, Some(LOOK)).unwrap();
         match self.log.0.lock().unwrap().is_over {
             true => Ok(Wake::Ended),
             false => Ok(Wake::Look),

@@ -23,7 +23,7 @@ fn root_an_unprivileged_user_sees_counts_and_nothing_else() {
     let script = Script::new();
     script.fill(3);
     let (bus, _service) = bus_with(&script);
-    let denied: [&[&str]; 9] = [
+    let denied: [&[&str]; 10] = [
         &["Ban", "ss", "sshd", "192.0.2.1"],
         &["BanFor", "sstt", "sshd", "192.0.2.1", "0", "0"],
         &["Unban", "ss", "sshd", "10.0.0.1"],
@@ -33,6 +33,7 @@ fn root_an_unprivileged_user_sees_counts_and_nothing_else() {
         &["Reload"],
         &["ListBans", "ssu", "", "", "0"],
         &["LookupAddress", "s", "10.0.0.1"],
+        &["ListBanLines", "ss", "sshd", "10.0.0.1"],
     ];
 
     for arguments in denied {

@@ -112,6 +112,9 @@ impl Script {
                     .filter(|(key, _)| jail.as_ref().is_none_or(|jail| key.0 == *jail));
                 drop(reply.send(bans.take(max).map(|(_, ban)| ban.clone()).collect()));
             }
+            Request::Lines(_, offender, reply) => {
+                drop(reply.send(vec![format!("a line of {offender}").into()]));
+            }
             Request::Lookup(wanted, reply) => {
                 let bans = state
                     .bans
@@ -149,7 +152,9 @@ impl State {
                 bans_total: 17,
                 failures_total: 99,
                 spared_total: 1,
+                unresolved_total: 4,
                 last_ban: Some((Timestamp::from_usec(NOW), Boottime::from_usec(5))),
+                trouble: None,
             })
             .collect()
     }

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use banishd::engine::filter::failure::Failure;
-use banishd::engine::record::{Cursor, Position};
+use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::time::Timestamp;
-use banishd::journal::listener::{Hangup, Listener, Outlet};
+use banishd::journal::listener::Listener;
 use banishd::journal::matches::Selector;
 use banishd::journal::terms::Terms;
-use banishd::journal::{Heard, JournalError, LogSource, Start, Wake};
+use banishd::journal::{JournalError, LogSource, Start, Wake};
+use banishd::reader::{Hangup, Heard, Outlet, Work};
 use proptest::prelude::*;
 
 use crate::journal::{jail, number};
@@ -159,15 +160,16 @@ impl World {
             at: 0,
             shown: None,
         };
-        let filters = || vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service"]])];
-        let mut listener = Listener::new(source, outlet, start.clone(), filters());
+        let tasks = || vec![jail("sshd", &[&["_SYSTEMD_UNIT=ssh.service"]])];
+        let mut listener =
+            Listener::new(source, outlet, LogName::journal(), start.clone()).with(tasks());
         let mut turns = 0;
         while listener.turn() == Ok(true) {
             turns += 1;
             let mut switches = self.switches.borrow_mut();
             if switches.front().is_some_and(|turn| *turn <= turns) {
                 switches.pop_front();
-                let _ = listener.switch(1, filters());
+                let _ = listener.switch(1, tasks());
             }
         }
         let mut start = start;
@@ -176,12 +178,13 @@ impl World {
                 Heard::Progress {
                     failures: some,
                     position,
+                    ..
                 } => {
                     failures.extend(some);
                     start = Start::After(position);
                 }
-                Heard::Trouble(_) => *self.troubles.borrow_mut() += 1,
-                Heard::Recovered => *self.recoveries.borrow_mut() += 1,
+                Heard::Trouble { .. } => *self.troubles.borrow_mut() += 1,
+                Heard::Recovered(_) => *self.recoveries.borrow_mut() += 1,
                 _ => {}
             }
         }

@@ -1,6 +1,7 @@
 //! Laws, held against random lives of a daemon.
 
-use banishd::engine::settings::Settings;
+use banishd::engine::ledger::formula::Formula;
+use banishd::engine::settings::{Escalation, IgnoreCache, Settings};
 use banishd::engine::time::Span;
 use proptest::prelude::*;
 
@@ -15,6 +16,20 @@ const WHO: [&str; 6] = [
     "198.51.100.0/24",
 ];
 const JAILS: [&str; 2] = ["sshd", "web"];
+
+/// Who fails: in `sshd` the first five, in `web` all.
+const FAILING: [&str; 10] = [
+    "192.0.2.1",
+    "192.0.2.2",
+    "2001:db8::1",
+    "203.0.113.9",
+    "192.0.2.3",
+    "192.0.2.4",
+    "192.0.2.5",
+    "one.example",
+    "two.example",
+    "none.example",
+];
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -36,13 +51,15 @@ enum Step {
         who: usize,
     },
     Reload(u32),
+    Answer,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let (jail, who) = (0..JAILS.len(), 0..WHO.len());
     prop_oneof![
-        8 => (jail.clone(), 0..5_usize, 0..3_u32, any::<bool>())
+        8 => (jail.clone(), 0..FAILING.len(), 0..3_u32, any::<bool>())
             .prop_map(|(jail, who, pid, advance)| Step::Fail { jail, who, pid, advance }),
+        3 => Just(Step::Answer),
         3 => (0..400_u64).prop_map(Step::Pass),
         2 => (jail.clone(), who.clone(), proptest::option::of(1..900_u64))
             .prop_map(|(jail, who, secs)| Step::Ban { jail, who, secs }),
@@ -51,21 +68,55 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A first start. 203.0.113.9 is on `ignoreip`, 192.0.2.3 is the host itself.
+/// A first start. 203.0.113.9 is on `ignoreip`, 192.0.2.3 is the host itself. `web` asks before it bans:
+/// 192.0.2.4 and 192.0.2.5 are ignored by it, one by name and one in a file. Its bans grow.
 fn begin() -> Sim {
-    let mut sim = Sim::new(&JAILS);
+    start(variant(3))
+}
+
+fn start(settings: Settings) -> Sim {
+    let mut sim = Sim::with(settings);
     sim.protected.own = [offender("192.0.2.3")].into_iter().collect();
     sim.engine.handle_protected(sim.now, sim.protected.clone());
     sim
 }
 
-/// Other settings of the same jails.
-fn variant(max_retry: u32) -> Settings {
+/// Other settings of the same jails, in which nothing need be asked.
+fn plain(max_retry: u32) -> Settings {
     let mut settings = settings(&JAILS);
     for jail in settings.jails.values_mut() {
         jail.max_retry = max_retry;
     }
     settings
+}
+
+/// Other settings of the same jails, in which `web` asks.
+fn variant(max_retry: u32) -> Settings {
+    let mut settings = plain(max_retry);
+    let web = settings.jails.get_mut(&jail("web")).unwrap();
+    web.max_matches = 2;
+    web.ignore_names = vec!["home.example".to_owned()];
+    web.ignore_files = vec!["/etc/list".into()];
+    web.ignore_command = Some("/bin/ask <ip>".to_owned());
+    web.ignore_cache = Some(IgnoreCache {
+        key: "<ip>".to_owned(),
+        max_count: 2,
+        max_time: Span::from_secs(300),
+    });
+    web.escalation = Some(Escalation {
+        formula: Formula::parse("ban.Time * 2 ** ban.Count * banFactor").unwrap(),
+        factor: 1.0,
+        multipliers: Vec::new(),
+        max: Some(Span::from_secs(1500)),
+        random: Span::from_secs(60),
+        all_jails: true,
+    });
+    settings
+}
+
+/// Whether `web` asks before it bans.
+fn asks(sim: &Sim) -> bool {
+    sim.settings.jails[&jail("web")].ignore_command.is_some()
 }
 
 /// Does one step; after a crash the daemon comes back and whoever got no answer asks again.
@@ -77,13 +128,17 @@ fn run(sim: &mut Sim, step: &Step) {
             pid,
             advance,
         } => {
-            sim.log_failure(JAILS[*jail], WHO[*who], Some(*pid), *advance);
+            let who = if *jail == 0 { *who % 5 } else { *who };
+            sim.log_failure(JAILS[*jail], FAILING[who], Some(*pid), *advance);
             sim.deliver(sim.log.len() - 1);
         }
+        Step::Answer => sim.answer(),
         Step::Pass(secs) => sim.pass(*secs),
         Step::Ban { jail, who, secs } => drop(sim.ban(JAILS[*jail], WHO[*who], *secs)),
         Step::Unban { jail, who } => drop(sim.unban(JAILS[*jail], WHO[*who])),
-        Step::Reload(retries) => sim.reload(variant(*retries)),
+        Step::Reload(retries) => {
+            sim.reload(if asks(sim) { variant } else { plain }(*retries));
+        }
     }
     if sim.crashed {
         let unanswered = !matches!(step, Step::Fail { .. } | Step::Pass(_));
@@ -105,6 +160,14 @@ fn check(sim: &Sim) -> Result<(), TestCaseError> {
         prop_assert!(
             !effect.contains("203.0.113") && !effect.contains("192.0.2.3"),
             "an ignored or protected address is in {}",
+            effect
+        );
+    }
+    let acts = |text: &&String| text.starts_with("Install") || text.starts_with("Apply");
+    for effect in sim.effects.iter().filter(acts) {
+        prop_assert!(
+            !asks(sim) || !(effect.contains("192.0.2.4") || effect.contains("192.0.2.5")),
+            "an address ignored by name or file is in {}",
             effect
         );
     }
@@ -159,9 +222,16 @@ proptest! {
         let mut sim = begin();
         sim.crash = Some((cut.index(whole.effects.len().max(1)), carried_out));
         steps.iter().for_each(|step| run(&mut sim, step));
-
         check(&sim)?;
         prop_assert_eq!(sim.state(), whole.state());
+
+        for sim in [&mut whole, &mut sim] {
+            sim.answer();
+            sim.pass(6);
+        }
+        check(&sim)?;
+        prop_assert_eq!(sim.state(), whole.state());
+        prop_assert_eq!(sim.disk, whole.disk);
     }
 
     #[test]
@@ -185,6 +255,7 @@ proptest! {
             }
         }
         (sim.broken_store, sim.broken_firewall) = (None, None);
+        sim.answer();
         sim.pass(61);
 
         check(&sim)?;
@@ -196,7 +267,7 @@ proptest! {
     #[test]
     fn being_down_for_a_while_changes_nothing(
         before in proptest::collection::vec(step(), 0..30),
-        missed in proptest::collection::vec((0..2_usize, 0..5_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
+        missed in proptest::collection::vec((0..2_usize, 0..7_usize, 0..3_u32, any::<bool>(), 0..400_u64), 0..30),
         after in proptest::collection::vec(step(), 0..10),
     ) {
         let live = |sim: &mut Sim| {
@@ -208,13 +279,15 @@ proptest! {
         };
         let down = |sim: &mut Sim| {
             for (jail, who, pid, advance, secs) in &missed {
-                sim.log_failure(JAILS[*jail], WHO[*who], Some(*pid), *advance);
+                let who = if *jail == 0 { *who % 5 } else { *who };
+                sim.log_failure(JAILS[*jail], FAILING[who], Some(*pid), *advance);
                 sim.jump(Span::from_secs(*secs));
             }
             sim.restart();
         };
         let life = |middle: &dyn Fn(&mut Sim)| {
-            let mut sim = begin();
+            // Whoever is down gets no answers.
+            let mut sim = start(plain(3));
             before.iter().for_each(|step| run(&mut sim, step));
             sim.pass(5);
             middle(&mut sim);

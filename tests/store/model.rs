@@ -11,6 +11,7 @@ use std::path::Path;
 
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Commit, JailRecord, Remembered};
+use banishd::engine::filter::failure::{Failure, Who};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
 use banishd::engine::record::{Cursor, LogName, Position};
@@ -46,6 +47,11 @@ pub(crate) fn numbered(number: u32) -> Commit {
         time: Timestamp::from_usec(number.into()),
         advance_of: Some(number),
     };
+    let window = Window {
+        entries: vec![entry; 3],
+        lines: vec!["a line".into()],
+        is_due: true,
+    };
     let rules = JailRules {
         protocol: Protocol::Tcp,
         ports: Ports::Ranges(vec![(22, 22)]),
@@ -56,10 +62,10 @@ pub(crate) fn numbered(number: u32) -> Commit {
         failures_total: u64::MAX,
     };
     Commit {
-        bans: vec![ban],
+        bans: vec![(ban, Some(vec!["a line".into(), "another".into()]))],
         unbans: vec![(jail.clone(), who(number + 250))],
         windows: vec![
-            (jail.clone(), who(number), Some(Window(vec![entry; 3]))),
+            (jail.clone(), who(number), Some(window)),
             (jail.clone(), who(number + 300), None),
         ],
         histories: vec![(
@@ -78,7 +84,19 @@ pub(crate) fn numbered(number: u32) -> Commit {
                 time: Timestamp::from_usec(number.into()),
             }),
         )],
+        unresolved: vec![("a.example".into(), vec![waiting("a.example", number)])],
         durable: number.is_multiple_of(3),
+    }
+}
+
+fn waiting(name: &str, number: u32) -> Failure {
+    Failure {
+        jail: JailName::new("sshd").unwrap(),
+        who: Who::Name(name.into()),
+        time: Timestamp::from_usec(number.into()),
+        pid: Some(number),
+        advance: number.is_multiple_of(2),
+        lines: vec!["a line".into()],
     }
 }
 
@@ -101,16 +119,22 @@ pub(crate) struct Model {
     histories: BTreeMap<(JailName, Offender), History>,
     jails: BTreeMap<JailName, JailRecord>,
     positions: BTreeMap<LogName, Position>,
+    pub(crate) lines: BTreeMap<(JailName, Offender), Vec<Box<str>>>,
+    unresolved: BTreeMap<Box<str>, Vec<Failure>>,
 }
 
 impl Model {
     pub(crate) fn commit(&mut self, commit: &Commit) {
-        for ban in &commit.bans {
-            self.bans
-                .insert((ban.jail.clone(), ban.offender), ban.clone());
+        for (ban, lines) in &commit.bans {
+            let key = (ban.jail.clone(), ban.offender);
+            self.bans.insert(key.clone(), ban.clone());
+            if let Some(lines) = lines {
+                self.lines.insert(key, lines.clone());
+            }
         }
         for key in &commit.unbans {
             self.bans.remove(key);
+            self.lines.remove(key);
         }
         for (jail, offender, window) in &commit.windows {
             set(&mut self.windows, (jail.clone(), *offender), window);
@@ -123,6 +147,9 @@ impl Model {
         }
         for (log, position) in &commit.positions {
             set(&mut self.positions, log.clone(), position);
+        }
+        for (name, failures) in &commit.unresolved {
+            self.unresolved.insert(name.clone(), failures.clone());
         }
     }
 
@@ -146,6 +173,7 @@ impl Model {
                 .map(|(j, r)| (j.clone(), r.clone()))
                 .collect(),
             positions: self.positions.clone(),
+            unresolved: self.unresolved.values().flatten().cloned().collect(),
         }
     }
 }
@@ -214,7 +242,37 @@ pub(crate) fn any_ban() -> impl Strategy<Value = Ban> {
 pub(crate) fn any_window() -> impl Strategy<Value = Window> {
     let entry = (any_time(), prop::option::of(any::<u32>()))
         .prop_map(|(time, advance_of)| Entry { time, advance_of });
-    prop::collection::vec(entry, 0..5).prop_map(Window)
+    let entries = prop::collection::vec(entry, 0..5);
+    (entries, any_lines(), any::<bool>()).prop_map(|(entries, lines, is_due)| Window {
+        entries,
+        lines,
+        is_due,
+    })
+}
+
+fn any_lines() -> impl Strategy<Value = Vec<Box<str>>> {
+    prop::collection::vec("[ -~é]{1,20}".prop_map(Box::from), 0..3)
+}
+
+fn any_unresolved() -> impl Strategy<Value = (Box<str>, Vec<Failure>)> {
+    let failure = (
+        any_jail(),
+        any_time(),
+        any::<(Option<u32>, bool)>(),
+        any_lines(),
+    );
+    let name = prop::sample::select(vec!["a.example", "b.example"]);
+    (name, prop::collection::vec(failure, 0..3)).prop_map(|(name, failures)| {
+        let failure = |(jail, time, (pid, advance), lines)| Failure {
+            jail,
+            who: Who::Name(name.into()),
+            time,
+            pid,
+            advance,
+            lines,
+        };
+        (name.into(), failures.into_iter().map(failure).collect())
+    })
 }
 
 pub(crate) fn any_record() -> impl Strategy<Value = JailRecord> {
@@ -256,7 +314,7 @@ pub(crate) fn commit() -> impl Strategy<Value = Commit> {
     });
     let few = 0..4usize;
     (
-        prop::collection::vec(any_ban(), few.clone()),
+        prop::collection::vec((any_ban(), prop::option::of(any_lines())), few.clone()),
         prop::collection::vec((any_jail(), any_offender()), few.clone()),
         prop::collection::vec(
             (any_jail(), any_offender(), prop::option::of(any_window())),
@@ -268,16 +326,20 @@ pub(crate) fn commit() -> impl Strategy<Value = Commit> {
         ),
         prop::collection::vec((any_jail(), prop::option::of(any_record())), few),
         prop::collection::vec((any_log(), prop::option::of(position)), 0..4usize),
-        any::<bool>(),
+        (
+            prop::collection::vec(any_unresolved(), 0..3usize),
+            any::<bool>(),
+        ),
     )
         .prop_map(
-            |(bans, unbans, windows, histories, jails, positions, durable)| Commit {
+            |(bans, unbans, windows, histories, jails, positions, (unresolved, durable))| Commit {
                 bans,
                 unbans,
                 windows,
                 histories,
                 jails,
                 positions,
+                unresolved,
                 durable,
             },
         )

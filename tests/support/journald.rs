@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's tools, used by tests only")]
 
-use std::ffi::CString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -70,9 +69,18 @@ impl Journald {
         PathBuf::from(format!("/run/log/journal/{}.{}", machine.trim(), self.name))
     }
 
-    /// The same for `Origin::Directory`.
-    pub(crate) fn path(&self) -> CString {
-        CString::new(self.directory().into_os_string().into_encoded_bytes()).unwrap()
+    /// Its namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What journalctl shows of `unit`, in its usual form.
+    pub(crate) fn show(&self, unit: &str) -> String {
+        let mut journalctl = command("journalctl");
+        journalctl.arg("--directory").arg(self.directory());
+        let match_unit = format!("_SYSTEMD_UNIT={unit}");
+        let output = journalctl.args(["--quiet", "--all", &match_unit]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
     /// A name for a unit that no other test uses.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use banishd::engine::Engine;
 use banishd::engine::address::Offender;
 use banishd::engine::command::{Command, Refusal, Reply, RequestId};
-use banishd::engine::effect::{Change, Commit, Effect, Event, JailRecord, Outcome, Remembered};
+use banishd::engine::effect::{
+    Answer, AskId, Change, Commit, Effect, Event, JailRecord, Outcome, Question, Remembered,
+};
 use banishd::engine::filter::failure::{Failure, Who};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::jail::window::Window;
@@ -86,16 +88,22 @@ pub(crate) struct Disk {
     pub(crate) histories: BTreeMap<(JailName, Offender), History>,
     pub(crate) jails: BTreeMap<JailName, JailRecord>,
     pub(crate) positions: BTreeMap<LogName, Position>,
+    pub(crate) lines: BTreeMap<(JailName, Offender), Vec<Box<str>>>,
+    pub(crate) unresolved: BTreeMap<Box<str>, Vec<Failure>>,
 }
 
 impl Disk {
     fn write(&mut self, commit: &Commit) {
-        for ban in &commit.bans {
-            self.bans
-                .insert((ban.jail.clone(), ban.offender), ban.clone());
+        for (ban, lines) in &commit.bans {
+            let key = (ban.jail.clone(), ban.offender);
+            self.bans.insert(key.clone(), ban.clone());
+            if let Some(lines) = lines {
+                self.lines.insert(key, lines.clone());
+            }
         }
         for key in &commit.unbans {
             self.bans.remove(key);
+            self.lines.remove(key);
         }
         for (jail, offender, window) in &commit.windows {
             put(&mut self.windows, (jail.clone(), *offender), window.clone());
@@ -108,6 +116,10 @@ impl Disk {
         }
         for (log, position) in &commit.positions {
             put(&mut self.positions, log.clone(), position.clone());
+        }
+        for (name, failures) in &commit.unresolved {
+            let failures = Some(failures.clone()).filter(|failures| !failures.is_empty());
+            put(&mut self.unresolved, name.clone(), failures);
         }
     }
 
@@ -129,6 +141,7 @@ impl Disk {
                 .map(|(name, record)| (name.clone(), record.clone()))
                 .collect(),
             positions: self.positions.clone(),
+            unresolved: self.unresolved.values().flatten().cloned().collect(),
         }
     }
 }
@@ -202,6 +215,10 @@ pub(crate) struct Sim {
     pub(crate) crashed: bool,
     pub(crate) broken_firewall: Option<&'static str>,
     pub(crate) broken_store: Option<&'static str>,
+    /// Questions that nobody has answered.
+    pub(crate) asked: BTreeMap<AskId, Question>,
+    /// What was answered lately, and when: it is answered again at once.
+    known: BTreeMap<String, Boottime>,
     commands: u64,
 }
 
@@ -238,6 +255,8 @@ impl Sim {
             crashed: false,
             broken_firewall: None,
             broken_store: None,
+            asked: BTreeMap::new(),
+            known: BTreeMap::new(),
             commands: 0,
         };
         sim.engine.handle_caught_up(now);
@@ -281,7 +300,15 @@ impl Sim {
                 self.events.extend(events);
                 return None;
             }
-            (Effect::Ask(..), ..) => return None,
+            (Effect::Ask(id, question), ..) => {
+                let known = self.known.get(&topic(&question));
+                if known.is_some_and(|at| self.now.boot < at.plus(HELD)) {
+                    self.engine.handle_answer(self.now, id, answer(&question));
+                } else {
+                    self.asked.insert(id, question);
+                }
+                return None;
+            }
             (Effect::Reply(id, answer), ..) => {
                 self.replies.insert(id.0, answer);
                 return None;
@@ -302,6 +329,7 @@ impl Sim {
     pub(crate) fn reboot(&mut self) -> usize {
         self.crashed = false;
         self.crash = None;
+        self.asked.clear();
         let remembered = self.disk.read();
         let read = remembered
             .positions
@@ -331,6 +359,22 @@ impl Sim {
         }
     }
 
+    /// All open questions are answered, and those that the answers lead to.
+    pub(crate) fn answer(&mut self) {
+        // In an order that does not depend on when they were asked.
+        let by_topic = |(_, question): &(&AskId, &Question)| topic(question);
+        while let Some((&id, question)) = self.asked.iter().min_by_key(by_topic) {
+            let question = question.clone();
+            self.asked.remove(&id);
+            self.engine.handle_answer(self.now, id, answer(&question));
+            self.drain();
+            if self.crashed {
+                return;
+            }
+            self.known.insert(topic(&question), self.now.boot);
+        }
+    }
+
     /// Somebody fails once.
     pub(crate) fn fail(&mut self, name: &str, who: &str) {
         self.log_failure(name, who, None, false);
@@ -339,14 +383,14 @@ impl Sim {
 
     /// Somebody fails while nobody looks.
     pub(crate) fn log_failure(&mut self, name: &str, who: &str, pid: Option<u32>, advance: bool) {
-        let (jail, offender) = (jail(name), offender(who));
+        let named = |_| Who::Name(who.into());
         self.log.push(Failure {
-            jail,
-            who: Who::Address(offender),
+            jail: jail(name),
+            who: who.parse().map_or_else(named, Who::Address),
             time: self.now.wall,
             pid,
             advance,
-            lines: Vec::new(),
+            lines: vec![format!("failure {} of {who}", self.log.len()).into()],
         });
     }
 
@@ -508,6 +552,43 @@ impl Sim {
         self.now.boot.usec() - self.now.asleep.usec()
     }
 }
+
+/// What this world answers: a function of the question.
+fn answer(question: &Question) -> Answer {
+    let addresses = |list: &[&str]| {
+        let list = list.iter().map(|text| text.parse().unwrap());
+        Answer::Addresses(list.collect())
+    };
+    match question {
+        Question::Resolve(name) => match &**name {
+            "one.example" => addresses(&["192.0.2.1"]),
+            "two.example" => addresses(&["192.0.2.2", "2001:db8::1"]),
+            "home.example" => addresses(&["192.0.2.4"]),
+            "none.example" => addresses(&[]),
+            _ => Answer::Unknown("no such host".to_owned()),
+        },
+        Question::ReadIgnored(path) if path.ends_with("list") => {
+            Answer::Words(vec!["192.0.2.5".into(), "home.example".into()])
+        }
+        Question::ReadIgnored(_) => Answer::Unknown("no such file".to_owned()),
+        Question::Ignore(asked) => match asked.offender.to_string().as_str() {
+            "192.0.2.2" => Answer::Ignore(true),
+            "2001:db8::1" => Answer::Unknown("it crashed".to_owned()),
+            _ => Answer::Ignore(false),
+        },
+    }
+}
+
+/// What a question is about.
+fn topic(question: &Question) -> String {
+    match question {
+        Question::Ignore(asked) => format!("{} {}", asked.jail, asked.offender),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What was answered is answered again at once for so long: for longer than the engine remembers it.
+const HELD: Span = Span::from_secs(310);
 
 fn place(position: &Position) -> usize {
     position.cursor.0.parse().unwrap()

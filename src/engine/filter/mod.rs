@@ -4,20 +4,35 @@
 //! [`Found`], if the record tells of a failed attempt. It does no I/O, is bounded in time and memory
 //! whatever a record holds, and costs little on one that matches nothing.
 
+pub mod date;
 pub mod failure;
+pub mod memory;
 pub mod pattern;
 pub mod rule;
 pub mod steering;
 
+mod buffer;
+mod connection;
+mod identity;
+mod lines;
+mod sight;
+mod slots;
+mod trial;
+
 use std::collections::BTreeMap;
+use std::fmt;
+use std::mem::take;
 use std::sync::Arc;
 
-use crate::engine::address::Offender;
+use crate::engine::filter::date::{DateMemory, Dates};
 use crate::engine::filter::failure::Who;
-use crate::engine::filter::pattern::{Dialect, PatternError};
+use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
+use crate::engine::filter::pattern::{Dialect, Lines, PatternError};
+use crate::engine::filter::rule::Rule;
 use crate::engine::filter::rule::rules::Rules;
-use crate::engine::filter::rule::{ADDRESS_GROUPS, Groups, Rule, Search};
-use crate::engine::record::{MESSAGE_MAX, Record};
+use crate::engine::filter::sight::Compiled;
+use crate::engine::filter::slots::Slots;
+use crate::engine::record::Record;
 use crate::engine::time::{Span, Timestamp};
 
 /// The text of a filter, as written in `filter.d` and expanded by `config`.
@@ -86,7 +101,32 @@ pub enum Names {
 /// What a filter remembers from record to record: open connections (`<F-MLFID>`), the latest lines
 /// (`maxlines`), the last date. One for each jail and log.
 #[derive(Debug, Default)]
-pub struct Memory {}
+pub struct Memory {
+    past: Past,
+    complaints: Complaints,
+    dates: DateMemory,
+    last_date: Option<Timestamp>,
+    scratch: Scratch,
+}
+
+impl Memory {
+    /// Forgets all earlier records.
+    pub fn forget(&mut self) {
+        self.past = Past::default();
+        self.last_date = None;
+    }
+
+    /// To be called where [`Filter::find`] panicked: what is remembered may be half done.
+    pub fn forget_after_panic(&mut self) {
+        self.forget();
+        self.complaints.add(Complaint::Panicked);
+    }
+
+    /// What the filter could not do since this was last asked. Each complaint is made once.
+    pub fn take_complaints(&mut self) -> Vec<Complaint> {
+        take(&mut self.complaints.fresh)
+    }
+}
 
 /// How a record is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,14 +180,35 @@ pub struct Trial {
 pub struct Hit {
     /// Which of `failregex`, from 0.
     pub rule: usize,
-    /// The failure, unless the record belongs to a connection that has not failed (yet).
+    /// What becomes of it.
+    pub standing: Standing,
+    /// The failure, if it is one: not for [`Standing::Spared`] and the like, nor for what is no address.
     pub found: Option<Found>,
+    /// So many lines tell of it.
+    pub lines: usize,
     /// Who, as it stands in the text and not made canonical.
     pub id: Option<String>,
     /// All that was captured, by the name of its group: `user`, `ip4`, `mlfid`; of a connection, what
     /// earlier lines captured too. Several users are one text each under `users`, joined by newlines.
     pub fields: BTreeMap<String, String>,
 }
+
+/// What becomes of a record that a pattern of `failregex` matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is a failure.
+    Failed,
+    /// It is none by itself (`<F-NOFAIL>`, `<F-MLFGAINED>`).
+    Spared,
+    /// It is one, but nobody knows yet whose.
+    Pending,
+    /// One of `ignoreregex` matched as well.
+    Ignored,
+}
+
+/// So long a filter remembers a connection, counted from its first record. To read the records of that
+/// time again is to remember nearly the same.
+pub const MEMORY_SPAN: Span = connection::KEPT_FOR;
 
 /// Which machinery runs a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,62 +246,119 @@ pub enum Part {
     Date,
 }
 
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prefix => "prefregex",
+            Self::Fail => "failregex",
+            Self::Ignore => "ignoreregex",
+            Self::Date => "datepattern",
+        })
+    }
+}
+
 impl Filter {
     /// Compiles every pattern.
     ///
     /// # Errors
     /// All patterns that cannot be used, not only the first.
     pub fn compile(spec: FilterSpec) -> Result<Self, Vec<FilterError>> {
-        let dialect = Dialect::default();
-        let mut errors = Vec::new();
-        let mut compile = |part: Part, texts: &[String]| {
-            let mut rules = Vec::with_capacity(texts.len());
-            for (index, text) in texts.iter().enumerate() {
-                match Rule::compile(text, dialect).and_then(|rule| located(part, rule)) {
-                    Ok(rule) => rules.push(rule),
-                    Err(PatternError { at, what }) => errors.push(FilterError {
-                        part,
-                        index,
-                        at,
-                        reason: what,
-                    }),
-                }
-            }
-            Rules::new(rules)
+        let one = Dialect {
+            lines: Lines::One,
+            has_names: spec.names != Names::Never,
         };
-        let fail = compile(Part::Fail, &spec.fail);
-        let ignore = compile(Part::Ignore, &spec.ignore);
-        if !errors.is_empty() {
-            return Err(errors);
+        let many = Dialect {
+            lines: if spec.max_lines > 1 {
+                Lines::Many
+            } else {
+                Lines::One
+            },
+            ..one
+        };
+        let mut errors = Vec::new();
+        let prefix = compile_all(Part::Prefix, spec.prefix.as_slice(), one, &mut errors);
+        let fail = compile_all(Part::Fail, &spec.fail, many, &mut errors);
+        let ignore = compile_all(Part::Ignore, &spec.ignore, one, &mut errors);
+        let dates = Dates::compile(&spec.dates, &spec.zone);
+        if let Err(bad) = &dates {
+            errors.extend(bad.iter().map(|(index, reason)| FilterError {
+                part: Part::Date,
+                index: *index,
+                at: 0,
+                reason: reason.clone(),
+            }));
         }
-        Ok(Self(Arc::new(Compiled { fail, ignore, spec })))
+        let in_prefix = prefix.iter().any(locates);
+        for (index, rule) in fail.iter().enumerate() {
+            if !in_prefix && !locates(rule) {
+                errors.push(FilterError {
+                    part: Part::Fail,
+                    index,
+                    at: 0,
+                    reason: "the pattern does not say where the address is: put <ADDR> there"
+                        .to_owned(),
+                });
+            }
+        }
+        let (true, Ok(dates)) = (errors.is_empty(), dates) else {
+            errors.sort_by_key(|error| (error.part, error.index));
+            return Err(errors);
+        };
+        let slots = Slots::of(prefix.iter().chain(&fail));
+        let prefix = prefix.into_iter().next();
+        Ok(Self(Arc::new(Compiled {
+            places: fail.iter().map(|rule| slots.places(rule)).collect(),
+            prefix: prefix.map(|rule| (slots.places(&rule), rule)),
+            fail: Rules::new(fail),
+            ignore: Rules::new(ignore),
+            slots,
+            dates,
+            spec,
+        })))
     }
 
-    /// The failure that `record` tells of, if any. One newline at the end of the message does not
-    /// count as part of it, and of a message longer than [`MESSAGE_MAX`] only the beginning is seen.
+    /// The failure that `record` tells of, if any. One newline at the end of the text does not count
+    /// as part of it, and of one longer than [`MESSAGE_MAX`] only the beginning is seen.
+    ///
+    /// [`MESSAGE_MAX`]: crate::engine::record::MESSAGE_MAX
     #[must_use]
-    pub fn find(&self, _memory: &mut Memory, record: &Record<'_>, _look: &Look) -> Option<Found> {
-        let Self(filter) = self;
-        let message = record.message.get(..MESSAGE_MAX).unwrap_or(record.message);
-        let message = message.strip_suffix(b"\n").unwrap_or(message);
-        let mut groups = Groups::default();
-        let (index, rule) = filter
-            .fail
-            .candidates(message)
-            .find(|(_, rule)| rule.search(message, &mut groups) == Search::Yes)?;
-        let offender = offender(rule, &groups, message)?;
-        let matches = |(_, rule): (usize, &Rule)| rule.is_match(message) == Search::Yes;
-        if filter.ignore.candidates(message).any(matches) {
-            return None;
-        }
-        let advance = rule.group("advance");
-        Some(Found {
-            who: Who::Address(offender),
-            time: record.time,
-            advance: advance.is_some_and(|group| groups.span(group).is_some()),
-            rule: index,
-            lines: Vec::new(),
-        })
+    pub fn find(&self, memory: &mut Memory, record: &Record<'_>, look: &Look) -> Option<Found> {
+        let mut scratch = take(&mut memory.scratch);
+        let found = self.0.find(memory, &mut scratch, (record, look));
+        memory.scratch = scratch;
+        found
+    }
+
+    /// The same, telling everything. The memory is afterwards as after [`Self::find`].
+    #[must_use]
+    pub fn trial(&self, memory: &mut Memory, record: &Record<'_>, look: &Look) -> Trial {
+        let mut scratch = take(&mut memory.scratch);
+        let trial = self.0.trial(memory, &mut scratch, (record, look));
+        memory.scratch = scratch;
+        trial
+    }
+
+    /// Whether what a record means depends on earlier ones.
+    #[must_use]
+    pub fn has_memory(&self) -> bool {
+        self.0.slots.connection.is_some() || self.0.spec.max_lines > 1
+    }
+
+    /// Which machinery runs each pattern of an option.
+    pub fn machines(&self, part: Part) -> impl Iterator<Item = Machine> {
+        let Compiled {
+            prefix,
+            fail,
+            ignore,
+            ..
+        } = &*self.0;
+        let rules: Vec<&Rule> = match part {
+            Part::Prefix => prefix.iter().map(|(_, rule)| rule).collect(),
+            Part::Fail => fail.as_slice().iter().collect(),
+            Part::Ignore => ignore.as_slice().iter().collect(),
+            Part::Date => Vec::new(),
+        };
+        rules.into_iter().map(Rule::machine)
     }
 
     /// The text it was made of.
@@ -256,36 +374,31 @@ impl PartialEq for Filter {
     }
 }
 
-/// A line of `failregex` must say where the address is.
-fn located(part: Part, rule: Rule) -> Result<Rule, PatternError> {
-    let has_address = ADDRESS_GROUPS.iter().any(|name| rule.group(name).is_some());
-    if part == Part::Fail && !has_address {
-        return Err(PatternError {
-            at: 0,
-            what: "the pattern does not say where the address is: put <ADDR> there".to_owned(),
-        });
-    }
-    Ok(rule)
-}
-
-/// The address that a match tells of; `None` if the captured text is none (`999.1.2.3`).
-fn offender(rule: &Rule, groups: &Groups, text: &[u8]) -> Option<Offender> {
-    let captured = |name: &str| groups.text(rule.group(name)?, text);
-    let address = ADDRESS_GROUPS.iter().find_map(|name| captured(name))?;
-    let address = std::str::from_utf8(address).ok()?;
-    match captured("cidr") {
-        None => address.parse().ok(),
-        Some(length) => {
-            let length = std::str::from_utf8(length).ok()?;
-            format!("{address}/{length}").parse().ok()
+/// The patterns of one option that can be used; the others are added to `errors`.
+fn compile_all(
+    part: Part,
+    texts: &[String],
+    dialect: Dialect,
+    errors: &mut Vec<FilterError>,
+) -> Vec<Rule> {
+    let mut rules = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match Rule::compile(text, dialect) {
+            Ok(rule) => rules.push(rule),
+            Err(PatternError { at, what }) => errors.push(FilterError {
+                part,
+                index,
+                at,
+                reason: what,
+            }),
         }
     }
+    rules
 }
 
-/// Everything a filter needs to look at a record.
-#[derive(Debug)]
-struct Compiled {
-    fail: Rules,
-    ignore: Rules,
-    spec: FilterSpec,
+/// Whether a match can say who failed, by itself or by an earlier line of its connection.
+fn locates(rule: &Rule) -> bool {
+    ["ip4", "ip6", "dns", "fid", "mlfid"]
+        .iter()
+        .any(|name| rule.group(name).is_some())
 }

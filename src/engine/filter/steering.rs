@@ -19,7 +19,7 @@ pub fn is_steerable(text: &str) -> bool {
     let shape = shape(&hir);
     let properties = hir.properties();
     let left = properties.look_set_prefix().contains(Look::Start) && !shape.before;
-    let right = properties.look_set_suffix().contains(Look::End) && !shape.after;
+    let right = properties.look_set_suffix().contains(Look::EndLF) && !shape.after;
     shape.address && !left && !right
 }
 

@@ -15,19 +15,14 @@ use crate::engine::time::{Boottime, Timestamp};
 use crate::engine::view::JailState;
 
 /// What a jail says to one failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It does not count: the offender is on `ignoreip`, is the host itself, or cannot be banned.
     Ignore,
     /// It counts, but is not enough.
     Watch,
-    /// Enough: `failures` since `first`. The window is empty again.
-    Ban {
-        /// So many.
-        failures: u32,
-        /// The first of them.
-        first: Timestamp,
-    },
+    /// Enough. These are the failures; the jail has forgotten them.
+    Enough(Window),
 }
 
 /// One jail: its settings, its counters, the failures it remembers.
@@ -45,12 +40,21 @@ pub struct Jail {
     pub failures_total: u64,
     /// Not counted or not banned, since start.
     pub spared_total: u64,
+    /// Of nobody with an address, since start.
+    pub unresolved_total: u64,
     /// When its latest ban began.
     pub last_ban: Option<(Timestamp, Boottime)>,
     windows: BTreeMap<Offender, Window>,
     /// Every window once, by its last failure: the first gives way when memory is full.
+    /// Those that are due are not in it.
     stale: BTreeSet<(Timestamp, Offender)>,
+    /// What the lines in all windows take.
+    line_bytes: usize,
 }
+
+/// The lines of all windows of a jail take at most this much and one failure more; beyond it, lines are
+/// not kept.
+const LINES_MAX: usize = 4 << 20;
 
 impl Jail {
     /// A jail that has seen nothing.
@@ -63,9 +67,11 @@ impl Jail {
             bans_total: 0,
             failures_total: 0,
             spared_total: 0,
+            unresolved_total: 0,
             last_ban: None,
             windows: BTreeMap::new(),
             stale: BTreeSet::new(),
+            line_bytes: 0,
         }
     }
 
@@ -75,12 +81,12 @@ impl Jail {
         self.state != JailState::Inactive
     }
 
-    /// Counts one failure at `time`. `own` tells whether the offender is this host.
+    /// Counts one failure at `time`, `weight` times. `own` tells whether the offender is this host.
     pub fn judge(
         &mut self,
         failure: &Failure,
-        offender: Offender,
-        time: Timestamp,
+        (offender, time): (Offender, Timestamp),
+        weight: u32,
         own: bool,
     ) -> Verdict {
         let Some(settings) = self
@@ -99,6 +105,7 @@ impl Jail {
         }
         let max_retry = usize::try_from(settings.max_retry).unwrap_or(usize::MAX);
         let (find_time, enough) = (settings.find_time, settings.max_retry);
+        let max_matches = usize::try_from(settings.max_matches).unwrap_or(usize::MAX);
         let mut window = self.forget(&offender).unwrap_or_default();
         let entry = Entry {
             time,
@@ -106,23 +113,30 @@ impl Jail {
         };
         if window.push(entry, failure.pid, find_time, max_retry) {
             self.failures_total += 1;
+            let again = Entry {
+                advance_of: None,
+                ..entry
+            };
+            (1..weight).for_each(|_| window.add(again, max_retry));
         }
-
-        let verdict = match (window.count(), window.first()) {
-            (failures, Some(first)) if failures >= enough => Verdict::Ban { failures, first },
-            _ => Verdict::Watch,
-        };
-        if verdict == Verdict::Watch {
-            self.remember(offender, window);
+        if !failure.lines.is_empty() && self.line_bytes < LINES_MAX {
+            window.note(&failure.lines, max_matches);
         }
-        verdict
+        if window.count() >= enough {
+            return Verdict::Enough(window);
+        }
+        self.remember(offender, window);
+        Verdict::Watch
     }
 
     /// Takes over a window, from the store or after it changed.
     pub fn remember(&mut self, offender: Offender, window: Window) {
         let Some(last) = window.last() else { return };
         self.forget(&offender);
-        self.stale.insert((last, offender));
+        if !window.is_due {
+            self.stale.insert((last, offender));
+        }
+        self.line_bytes += window.line_bytes();
         self.windows.insert(offender, window);
     }
 
@@ -132,6 +146,7 @@ impl Jail {
         if let Some(last) = window.last() {
             self.stale.remove(&(last, *offender));
         }
+        self.line_bytes -= window.line_bytes();
         Some(window)
     }
 
@@ -161,6 +176,12 @@ impl Jail {
         self.windows.iter()
     }
 
+    /// Those whose verdict waits for answers.
+    pub fn due(&self) -> impl Iterator<Item = &Offender> {
+        let due = self.windows.iter().filter(|(_, window)| window.is_due);
+        due.map(|(offender, _)| offender)
+    }
+
     /// How many offenders have failures that still count at `time`.
     #[must_use]
     pub fn failing(&self, time: Timestamp) -> u32 {
@@ -172,7 +193,7 @@ impl Jail {
             .iter()
             .take_while(|(last, _)| *last <= cutoff)
             .count();
-        u32::try_from(self.stale.len().saturating_sub(over)).unwrap_or(u32::MAX)
+        u32::try_from(self.windows.len().saturating_sub(over)).unwrap_or(u32::MAX)
     }
 
     /// Follows a wall clock that was set by `step` microseconds.
@@ -180,9 +201,10 @@ impl Jail {
         for window in self.windows.values_mut() {
             window.shift(step);
         }
-        let key =
-            |(offender, window): (&Offender, &Window)| window.last().map(|last| (last, *offender));
-        self.stale = self.windows.iter().filter_map(key).collect();
+        let pruned = self.windows.iter().filter(|(_, window)| !window.is_due);
+        self.stale = pruned
+            .filter_map(|(offender, window)| Some((window.last()?, *offender)))
+            .collect();
     }
 
     /// Failures at or before this do not count at `time`.

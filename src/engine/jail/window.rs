@@ -7,7 +7,14 @@ use crate::engine::time::{Span, Timestamp};
 
 /// The latest failures of one offender, in the order they were logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Window(pub Vec<Entry>);
+pub struct Window {
+    /// The failures.
+    pub entries: Vec<Entry>,
+    /// The latest lines that tell of them, at most `maxmatches`, each as [`cut`] leaves it.
+    pub lines: Vec<Box<str>>,
+    /// There were enough, and the verdict waits for answers. Such a window is never forgotten.
+    pub is_due: bool,
+}
 
 /// One counted failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,45 +37,85 @@ impl Window {
         max_retry: usize,
     ) -> bool {
         let oldest = entry.time.minus(find_time);
-        self.0.retain(|old| old.time > oldest);
+        self.entries.retain(|old| old.time > oldest);
+        if self.entries.is_empty() {
+            self.lines.clear();
+        }
         let settled = |old: &&mut Entry| pid.is_some() && old.advance_of == pid;
         if entry.advance_of.is_none()
-            && let Some(old) = self.0.iter_mut().rev().find(settled)
+            && let Some(old) = self.entries.iter_mut().rev().find(settled)
         {
             old.advance_of = None;
             return false;
         }
-        self.0.push(entry);
-        let excess = self.0.len().saturating_sub(max_retry);
-        self.0.drain(..excess);
+        self.add(entry, max_retry);
         true
+    }
+
+    /// Counts `entry` once more.
+    pub fn add(&mut self, entry: Entry, max_retry: usize) {
+        self.entries.push(entry);
+        let excess = self.entries.len().saturating_sub(max_retry);
+        self.entries.drain(..excess);
+    }
+
+    /// Keeps `lines`, cut, and forgets what exceeds the latest `most`.
+    pub fn note(&mut self, lines: &[Box<str>], most: usize) {
+        let excess = lines.len().saturating_sub(most);
+        self.lines
+            .extend(lines.iter().skip(excess).map(|line| cut(line)));
+        let excess = self.lines.len().saturating_sub(most);
+        self.lines.drain(..excess);
+    }
+
+    /// How many bytes its lines take.
+    #[must_use]
+    pub fn line_bytes(&self) -> usize {
+        self.lines.iter().map(|line| line.len()).sum()
     }
 
     /// How many failures are in it.
     #[must_use]
     pub fn count(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
     /// The earliest failure in it.
     #[must_use]
     pub fn first(&self) -> Option<Timestamp> {
-        self.0.iter().map(|entry| entry.time).min()
+        self.entries.iter().map(|entry| entry.time).min()
     }
 
     /// The latest failure in it.
     #[must_use]
     pub fn last(&self) -> Option<Timestamp> {
-        self.0.iter().map(|entry| entry.time).max()
+        self.entries.iter().map(|entry| entry.time).max()
     }
 
     /// The same failures after the wall clock was set by `step` microseconds.
     pub fn shift(&mut self, step: i64) {
-        for entry in &mut self.0 {
+        for entry in &mut self.entries {
             entry.time = entry.time.shifted(step);
         }
     }
 }
+
+/// A line as it is remembered: its first [`LINE_MAX`] bytes, every control character a blank, so that it
+/// is one line on every screen.
+#[must_use]
+pub fn cut(line: &str) -> Box<str> {
+    let mut kept = String::new();
+    for letter in line.chars() {
+        if kept.len() + letter.len_utf8() > LINE_MAX {
+            break;
+        }
+        kept.push(if letter.is_control() { ' ' } else { letter });
+    }
+    kept.into()
+}
+
+/// So much is remembered of a line.
+pub const LINE_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +153,24 @@ mod tests {
     #[test]
     fn failures_before_a_clock_step_back_still_count() {
         assert_eq!(counts(&[100_000, 100_001, 13_600]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_latest_lines_are_kept_cut_and_harmless() {
+        let mut window = Window::default();
+        let long = format!("{}é", "x".repeat(LINE_MAX - 1));
+        for lines in [&["one", "two\x1b[2J"][..], &[&long], &[]] {
+            let lines: Vec<Box<str>> = lines.iter().map(|line| (*line).into()).collect();
+            window.note(&lines, 2);
+        }
+
+        assert_eq!(
+            window.lines,
+            ["two [2J".into(), "x".repeat(LINE_MAX - 1).into()]
+        );
+        assert_eq!(window.line_bytes(), 7 + LINE_MAX - 1);
+        window.note(&["three".into(), "four".into()], 0);
+        assert!(window.lines.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! and offender. A ban ends by the boot clock, which never steps.
 
 pub mod ban;
+pub mod escalation;
 pub mod formula;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,21 +199,20 @@ impl Ledger {
         longest
     }
 
-    /// Remembers that a ban began, and returns how many came before it within `memory`.
-    pub fn record(&mut self, key: &Key, began: Timestamp, memory: Span) -> u32 {
-        let known = self
-            .histories
-            .get(key)
-            .filter(|history| history.last > began.minus(memory));
-        let earlier = known.map_or(0, |history| history.bans);
-        self.recall(
-            key,
-            History {
-                bans: earlier.saturating_add(1),
-                last: began,
-            },
-        );
-        earlier
+    /// How many bans of `key` began within `memory` before `time`.
+    #[must_use]
+    pub fn earlier(&self, key: &Key, time: Timestamp, memory: Span) -> u32 {
+        let known = self.histories.get(key);
+        known
+            .filter(|history| history.last > time.minus(memory))
+            .map_or(0, |history| history.bans)
+    }
+
+    /// Remembers that a ban began, after those that [`Ledger::earlier`] counts.
+    pub fn record(&mut self, key: &Key, began: Timestamp, memory: Span) {
+        let bans = self.earlier(key, began, memory).saturating_add(1);
+        let last = self.histories.get(key).map_or(began, |h| h.last.max(began));
+        self.recall(key, History { bans, last });
     }
 
     /// Takes over a history from the store.

@@ -89,6 +89,8 @@ impl<'a> Expansion<'a> {
             '{' => self.brace(),
             '<' => return self.tag(),
             '(' => self.group(),
+            // Texts end in a newline, before which Python's `$` matches too.
+            '$' => self.replace(1, "(?m:$)"),
             other => self.take(other.len_utf8()),
         }
         Ok(())
@@ -217,9 +219,6 @@ fn standard(name: &str) -> Option<&'static str> {
 fn refused(name: &str) -> Option<&'static str> {
     match name {
         "DNS" | "F-DNS/" => Some("means a host name, and names are not looked up: use <ADDR>"),
-        "SKIPLINES" | "F-MLFID" | "F-NOFAIL" | "F-MLFFORGET" | "F-MLFGAINED" | "F-CONTENT" => Some(
-            "joins several messages into one failure, which is not supported: write one pattern for each message that is a failure",
-        ),
         _ => None,
     }
 }
@@ -257,7 +256,7 @@ mod tests {
     #[test]
     fn python_syntax_becomes_ours() {
         for (python, ours) in [
-            (r"^a\<b\>$", "^a<b>$"),
+            (r"^a\<b\>$", "^a<b>(?m:$)"),
             (r"a\Z", r"a\z"),
             ("[^[]*", r"[^\[]*"),
             ("[]x]", r"[\]x]"),
@@ -282,7 +281,6 @@ mod tests {
         for (python, reason) in [
             ("<F-USER>x", "never closed"),
             ("<F-A><F-B></F-A></F-B>", "wrong place"),
-            ("<F-MLFID>x</F-MLFID>", "several messages"),
             ("<DNS>", "not looked up"),
         ] {
             let error = expand(python).unwrap_err();

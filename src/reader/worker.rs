@@ -1,8 +1,8 @@
-//! The reader's thread and its handle.
+//! A reading thread and its handle.
 //!
-//! Comes in: where to start, the filters, other filters later. Goes out: [`Heard`] through a bounded
-//! channel. The thread owns the journal and the filters; the handle only leaves messages and wakes it.
-//! It must never keep the daemon waiting: stopping works with a full channel too.
+//! Comes in: [`Work`], other tasks later. Goes out: [`Heard`] through a bounded channel. The thread owns
+//! the logs and the filters; the handle only leaves messages and wakes it. It must never keep the daemon
+//! waiting: stopping works with a full channel too.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +14,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::journal::listener::{Hangup, Listener, Outlet, Rest};
-use crate::journal::live::{LiveJournal, Origin};
-use crate::journal::sd_journal::Waker;
-use crate::journal::{FilterSet, Heard, JournalError, LogSource, Start};
+use crate::reader::task::Task;
+use crate::reader::{Hangup, Heard, Outlet, Rest, Work};
+use crate::sys::waker::Waker;
 
 /// A running reader. Dropping it stops the thread.
 #[derive(Debug)]
@@ -29,36 +28,23 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads `origin` from `start` on.
-    ///
-    /// # Errors
-    /// No thread or no descriptor is left. Trouble with the journal is told by [`Heard::Trouble`].
-    pub fn spawn(
-        origin: Origin,
-        start: Start,
-        filters: FilterSet,
-    ) -> Result<(Self, Receiver<Heard>), JournalError> {
-        Self::spawn_on(|waker| LiveJournal::new(origin, waker), start, filters)
-    }
-
-    /// Reads the source that `make` makes, on the new thread, from a waker that must end its waiting.
+    /// Does the work that `make` makes, on a new thread of this name, with a waker that must end its
+    /// sleep.
     ///
     /// # Errors
     /// No thread or no descriptor is left.
-    pub fn spawn_on<S: LogSource>(
-        make: impl FnOnce(Waker) -> S + Send + 'static,
-        start: Start,
-        filters: FilterSet,
-    ) -> Result<(Self, Receiver<Heard>), JournalError> {
+    pub fn spawn<W: Work>(
+        name: &str,
+        make: impl FnOnce(Waker, Valve) -> W + Send + 'static,
+    ) -> io::Result<(Self, Receiver<Heard>)> {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        let waker = Waker::new().map_err(JournalError::Spawn)?;
+        let waker = Waker::new()?;
         let shared = Arc::new(Shared::new(waker.clone()));
-        let valve = Valve::new(sender, Arc::clone(&shared)).map_err(JournalError::Spawn)?;
+        let valve = Valve::new(sender, Arc::clone(&shared))?;
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || listen(Listener::new(make(waker), valve, start, filters), &theirs))
-            .map_err(JournalError::Spawn)?;
+            .name(name.to_owned())
+            .spawn(move || work(make(waker, valve), &theirs))?;
         let reader = Self {
             shared,
             thread: Some(thread),
@@ -67,11 +53,11 @@ impl Reader {
         Ok((reader, receiver))
     }
 
-    /// Reads with other filters from the next entry on. What was heard with the old ones comes first,
+    /// Reads with other tasks from the next record on. What was heard with the old ones comes first,
     /// then [`Heard::Switched`] with this generation; of several switches in a row only the last may
     /// be answered.
-    pub fn switch(&self, generation: u64, filters: FilterSet) {
-        *self.shared.switch() = Some((generation, filters));
+    pub fn switch(&self, generation: u64, tasks: Vec<Task>) {
+        *self.shared.switch() = Some((generation, tasks));
         self.shared.waker.wake();
     }
 
@@ -114,12 +100,12 @@ impl Drop for Reader {
 }
 
 /// The thread.
-fn listen<S: LogSource>(mut listener: Listener<S, Valve>, shared: &Shared) {
+fn work(mut work: impl Work, shared: &Shared) {
     while !shared.is_stopping.load(Ordering::Relaxed) {
         let switch = shared.switch().take();
         let result = match switch {
-            Some((generation, filters)) => listener.switch(generation, filters).map(|()| true),
-            None => listener.turn(),
+            Some((generation, tasks)) => work.switch(generation, tasks).map(|()| true),
+            None => work.turn(),
         };
         if result != Ok(true) {
             return;
@@ -131,7 +117,7 @@ fn listen<S: LogSource>(mut listener: Listener<S, Valve>, shared: &Shared) {
 #[derive(Debug)]
 struct Shared {
     waker: Waker,
-    switch: Mutex<Option<(u64, FilterSet)>>,
+    switch: Mutex<Option<(u64, Vec<Task>)>>,
     is_stopping: AtomicBool,
     hangup: Notify,
     /// Grows with every step; odd while the thread rests.
@@ -151,14 +137,15 @@ impl Shared {
         }
     }
 
-    fn switch(&self) -> MutexGuard<'_, Option<(u64, FilterSet)>> {
+    fn switch(&self) -> MutexGuard<'_, Option<(u64, Vec<Task>)>> {
         // The lock guards one assignment, which cannot be half done.
         self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The thread's end of the channel.
-struct Valve {
+#[derive(Debug)]
+pub struct Valve {
     sender: Sender<Heard>,
     shared: Arc<Shared>,
     /// Only to wait for room and for the hangup at once.

@@ -1,0 +1,406 @@
+//! Failure to ban: whom a failure is of, whether it is one too many, and what must be known before
+//! somebody is banned.
+//!
+//! What is not known is asked, and nothing waits for the answer but the ban in question: its failures stay
+//! in their window, which is due, and a name's failures stay with the name. Both are persisted, so that
+//! they are asked about again after a crash.
+
+use crate::engine::Engine;
+use crate::engine::address::Offender;
+use crate::engine::asks::{Said, Subject};
+use crate::engine::effect::{Answer, AskId, Event, IgnoreQuestion, Question};
+use crate::engine::filter::Names;
+use crate::engine::filter::failure::{Failure, Who};
+use crate::engine::jail::window::{Window, cut};
+use crate::engine::jail::{Jail, Verdict};
+use crate::engine::ledger::Key;
+use crate::engine::ledger::ban::{Ban, Origin};
+use crate::engine::ledger::escalation;
+use crate::engine::ledger::formula::Random;
+use crate::engine::settings::JailName;
+use crate::engine::time::{BanTime, Timestamp};
+use crate::engine::view::JailState;
+
+/// What is to become of somebody who failed often enough.
+enum Fate {
+    Ban,
+    Spare(&'static str),
+    Wait,
+}
+
+impl Engine {
+    /// Counts a failure at `time` against whoever it is of.
+    pub(super) fn count(&mut self, failure: &Failure, time: Timestamp) {
+        match &failure.who {
+            Who::Address(offender) => self.count_against(failure, *offender, time),
+            Who::Name(name) => match self.asks.addresses(self.now, name) {
+                Some(addresses) => self.attribute(failure, &addresses, time),
+                None => self.look_up(failure, name, time),
+            },
+            Who::Other(_) => self.give_up(&failure.jail),
+        }
+    }
+
+    /// Takes in an answer.
+    pub(super) fn learn(&mut self, id: AskId, answer: Answer) {
+        let now = self.now;
+        let why = match &answer {
+            Answer::Unknown(why) => why.clone(),
+            _ => "that is no answer to the question".to_owned(),
+        };
+        match (self.asks.close(id), answer) {
+            (None, _) => {}
+            (Some(Subject::Name(name)), answer) => {
+                let addresses = match answer {
+                    Answer::Addresses(addresses) => Some(addresses),
+                    _ => None,
+                };
+                let known = addresses.is_some();
+                let is_ours = self.asks.name_answered(now, &name, addresses);
+                self.resolved(&name);
+                if is_ours && !known {
+                    self.complain(&name, "keeping its last addresses", &why);
+                }
+                if is_ours {
+                    self.decide_waiting();
+                }
+            }
+            (Some(Subject::File(path)), answer) => {
+                let words = match answer {
+                    Answer::Words(words) => Some(words),
+                    _ => None,
+                };
+                let known = words.is_some();
+                self.asks.file_answered(now, &path, words);
+                if !known {
+                    let path = path.display().to_string();
+                    self.complain(&path, "keeping what it listed last", &why);
+                }
+                self.decide_waiting();
+            }
+            (Some(Subject::Verdict(key)), answer) => {
+                let spare = answer == Answer::Ignore(true);
+                if !matches!(answer, Answer::Ignore(_)) {
+                    let what = format!("the ignorecommand of jail '{}'", key.0);
+                    self.complain(&what, "banning all the same", &why);
+                }
+                let settings = self
+                    .jails
+                    .get(&key.0)
+                    .and_then(|jail| jail.settings.as_ref());
+                let cache = settings
+                    .and_then(|settings| settings.ignore_cache.as_ref())
+                    .filter(|_| matches!(answer, Answer::Ignore(_)));
+                self.asks.verdict_answered(now, &key, spare, cache);
+                self.decide_again(&key);
+            }
+        }
+    }
+
+    /// Decides on all whose verdict waits: after a restart, a reload, the start of a jail.
+    pub(super) fn decide_due(&mut self) {
+        let due = self.jails.iter().flat_map(|(name, jail)| {
+            let key = |offender: &Offender| (name.clone(), *offender);
+            jail.due().map(key)
+        });
+        for key in due.collect::<Vec<Key>>() {
+            self.decide_again(&key);
+        }
+        self.expire(self.horizon());
+    }
+
+    /// Why nobody may ban `offender` for failures that began at `first`, as far as is known; `None` if it
+    /// may be banned.
+    pub(super) fn spared(
+        &self,
+        jail: &JailName,
+        offender: &Offender,
+        first: Timestamp,
+    ) -> Option<&'static str> {
+        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
+        let listed = settings.is_some_and(|settings| {
+            let (names, files) = (&settings.ignore_names, &settings.ignore_files);
+            settings.ignore.touches(offender) || self.asks.lists(names, files, offender)
+        });
+        let ignored = listed.then_some("it is on the jail's ignoreip");
+        ignored.or_else(|| self.protected.reason(offender, first))
+    }
+
+    /// How long a ban of `key` lasts that began at `since`, by the jail's settings.
+    pub(super) fn lasting(&self, key: &Key, since: Timestamp, earlier: u32) -> Option<BanTime> {
+        let settings = self.jails.get(&key.0)?.settings.as_ref()?;
+        let Some(escalation) = &settings.escalation else {
+            return Some(settings.ban_time);
+        };
+        let mut others = 0_u32;
+        if escalation.all_jails {
+            for jail in self.jails.keys().filter(|jail| **jail != key.0) {
+                let other = (jail.clone(), key.1);
+                let bans = self.ledger.earlier(&other, since, self.global.purge_age);
+                others = others.saturating_add(bans);
+            }
+        }
+        let (offender, began) = (key.1.to_string(), since.usec().to_string());
+        let random = Random::seeded(&[&key.0, &offender, &began]);
+        let earlier = earlier.saturating_add(others);
+        Some(escalation.ban_time(settings.ban_time, earlier, random))
+    }
+
+    /// How many bans of `key` came before one that begins at `since`.
+    pub(super) fn earlier(&self, key: &Key, since: Timestamp) -> u32 {
+        self.ledger.earlier(key, since, self.global.purge_age)
+    }
+
+    fn count_against(&mut self, failure: &Failure, offender: Offender, time: Timestamp) {
+        let own = self.protected.own.touches(&offender);
+        let weight = self.weight(&failure.jail, offender, time);
+        let Some(jail) = self.jails.get_mut(&failure.jail) else {
+            return;
+        };
+        let stored = jail.window(&offender).is_some();
+        let verdict = jail.judge(failure, (offender, time), weight, own);
+        if verdict == Verdict::Ignore {
+            return;
+        }
+        self.outbox.mark_jail(self.now, &failure.jail);
+        let key = |offender| (failure.jail.clone(), offender);
+        self.outbox.mark_window(self.now, key(offender), stored);
+        for offender in jail.prune(time, self.global.max_failing, &offender) {
+            self.outbox.mark_window(self.now, key(offender), true);
+        }
+        if let Verdict::Enough(window) = verdict {
+            self.decide(&key(offender), window);
+        }
+    }
+
+    /// As how many a failure counts: more for those whose earlier ban is over, where bans grow.
+    fn weight(&self, jail: &JailName, offender: Offender, time: Timestamp) -> u32 {
+        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
+        let Some(settings) = settings.filter(|settings| settings.escalation.is_some()) else {
+            return 1;
+        };
+        let key = (jail.clone(), offender);
+        match self.ledger.history(&key) {
+            Some(history) if time > history.last => {
+                escalation::weight(self.earlier(&key, time), settings.max_retry)
+            }
+            _ => 1,
+        }
+    }
+
+    /// Has a name's failure wait until its addresses are known.
+    fn look_up(&mut self, failure: &Failure, name: &str, time: Timestamp) {
+        let active = |jail: &&Jail| jail.state == JailState::Active;
+        let jail = self.jails.get(&failure.jail).filter(active);
+        let Some(settings) = jail.and_then(|jail| jail.settings.as_ref()) else {
+            return;
+        };
+        let warns = settings.filter.spec().names == Names::Warn;
+        let most = usize::try_from(settings.max_matches).unwrap_or(usize::MAX);
+        let excess = failure.lines.len().saturating_sub(most);
+        let lines = failure.lines.iter().skip(excess).map(|line| cut(line));
+        let waiting = Failure {
+            time,
+            lines: lines.collect(),
+            ..failure.clone()
+        };
+        match self.asks.wait_for(name, waiting) {
+            None => return self.give_up(&failure.jail),
+            Some(true) if warns => {
+                let jail = &failure.jail;
+                let text =
+                    format!("[{jail}] a log names a host by the name {name:?}, looking it up");
+                self.outbox.announce(Event::Warning(text));
+            }
+            Some(_) => {}
+        }
+        self.outbox.mark_name(self.now, name);
+    }
+
+    /// Counts what waited for the addresses of `name`.
+    fn resolved(&mut self, name: &str) {
+        let failures = self.asks.take_failures(name);
+        if failures.is_empty() {
+            return;
+        }
+        self.outbox.mark_name(self.now, name);
+        let addresses = self.asks.addresses(self.now, name).unwrap_or_default();
+        for failure in failures {
+            self.attribute(&failure, &addresses, failure.time);
+        }
+    }
+
+    /// Counts a name's failure against each of its addresses, unless later ones have made it too old.
+    fn attribute(&mut self, failure: &Failure, addresses: &[Offender], time: Timestamp) {
+        if addresses.is_empty() {
+            self.give_up(&failure.jail);
+        }
+        for offender in addresses {
+            let jail = self.jails.get(&failure.jail);
+            let last = jail.and_then(|jail| jail.window(offender)?.last());
+            let find_time = jail.and_then(|jail| Some(jail.settings.as_ref()?.find_time));
+            let is_old = |find_time| last.is_some_and(|last| time <= last.minus(find_time));
+            if !find_time.is_some_and(is_old) {
+                self.count_against(failure, *offender, time);
+            }
+        }
+    }
+
+    /// Counts a failure of nobody who has an address.
+    fn give_up(&mut self, jail: &JailName) {
+        if let Some(jail) = self.jails.get_mut(jail) {
+            jail.unresolved_total += 1;
+        }
+    }
+
+    fn complain(&mut self, what: &str, instead: &str, why: &str) {
+        if self.asks.may_complain(self.now, what) {
+            let text = format!("no answer from {what}, {instead}: {why}");
+            self.outbox.announce(Event::Warning(text));
+        }
+    }
+
+    fn decide_waiting(&mut self) {
+        for key in self.asks.waiting() {
+            self.decide_again(&key);
+        }
+    }
+
+    fn decide_again(&mut self, key: &Key) {
+        let jail = self.jails.get_mut(&key.0);
+        let window = jail.and_then(|jail| {
+            let is_due = jail.window(&key.1)?.is_due;
+            if is_due { jail.forget(&key.1) } else { None }
+        });
+        match window {
+            Some(window) => self.decide(key, window),
+            None => self.asks.settle(key),
+        }
+    }
+
+    /// Bans for the failures in `window`, spares, or keeps them until what must be known is.
+    fn decide(&mut self, key: &Key, mut window: Window) {
+        let first = window.first().unwrap_or_default();
+        let fate = match self.spared(&key.0, &key.1, first) {
+            Some(why) => Fate::Spare(why),
+            None => self.inquire(key, &window),
+        };
+        window.is_due = matches!(fate, Fate::Wait);
+        self.outbox.mark_window(self.now, key.clone(), true);
+        match fate {
+            Fate::Wait => {
+                if let Some(jail) = self.jails.get_mut(&key.0) {
+                    jail.remember(key.1, window);
+                }
+                return;
+            }
+            Fate::Ban => self.punish(key, window),
+            Fate::Spare(why) => {
+                if let Some(jail) = self.jails.get_mut(&key.0) {
+                    jail.spared_total += 1;
+                }
+                let (jail, offender) = key.clone();
+                self.outbox.announce(Event::Spared {
+                    jail,
+                    offender,
+                    why,
+                });
+            }
+        }
+        self.asks.settle(key);
+    }
+
+    /// What is to become of `key`, or what must be asked first.
+    fn inquire(&mut self, key: &Key, window: &Window) -> Fate {
+        let Some(jail) = self.jails.get(&key.0) else {
+            return Fate::Ban;
+        };
+        let Some(settings) = jail
+            .settings
+            .as_ref()
+            .filter(|_| jail.state == JailState::Active)
+        else {
+            return Fate::Wait;
+        };
+        let (names, files) = (&settings.ignore_names, &settings.ignore_files);
+        if names.is_empty() && files.is_empty() && settings.ignore_command.is_none() {
+            return Fate::Ban;
+        }
+        let now = self.now;
+        let Some(since) = self.asks.wait(now, key) else {
+            return Fate::Ban;
+        };
+        if self.asks.inquire(now, (names, files), since) {
+            return Fate::Wait;
+        }
+        if self.asks.lists(names, files, &key.1) {
+            return Fate::Spare("it is on the jail's ignoreip");
+        }
+        let Some(command) = &settings.ignore_command else {
+            return Fate::Ban;
+        };
+        match self.asks.said(now, key, settings.ignore_cache.as_ref()) {
+            Said::Spare(true) => Fate::Spare("the jail's ignorecommand says so"),
+            Said::Spare(false) => Fate::Ban,
+            Said::Asked => Fate::Wait,
+            Said::Nothing => {
+                let question = question(key, command, window);
+                self.asks.ask_verdict(key, question);
+                Fate::Wait
+            }
+        }
+    }
+
+    /// Bans for the failures in `window`, from the last of them on; a ban that stands is prolonged.
+    fn punish(&mut self, key: &Key, window: Window) {
+        let time = window.last().unwrap_or_default();
+        let failures = window.count();
+        let Some(ban) = self.ledger.find(&key.0, &key.1).cloned() else {
+            let earlier = self.earlier(key, time);
+            let Some(lasting) = self.lasting(key, time, earlier) else {
+                return;
+            };
+            let (jail, offender) = key.clone();
+            let ban = Ban {
+                jail,
+                offender,
+                since: time,
+                until: lasting.end(time),
+                failures,
+                earlier,
+                origin: Origin::Jail,
+            };
+            self.begin(key, ban, window.lines);
+            return;
+        };
+        let lasting = self.lasting(key, ban.since, ban.earlier);
+        let until = lasting.and_then(|lasting| lasting.end(time));
+        let longer = ban
+            .until
+            .is_some_and(|old| until.is_none_or(|new| new > old));
+        let failures = ban.failures.saturating_add(failures);
+        let until = if longer { until } else { ban.until };
+        if !window.lines.is_empty() {
+            self.outbox.mark_lines(self.now, key.clone(), window.lines);
+        }
+        self.enforce(
+            key,
+            Ban {
+                failures,
+                until,
+                ..ban
+            },
+        );
+    }
+}
+
+fn question((jail, offender): &Key, command: &str, window: &Window) -> Question {
+    Question::Ignore(Box::new(IgnoreQuestion {
+        jail: jail.clone(),
+        command: command.to_owned(),
+        offender: *offender,
+        time: window.last().unwrap_or_default(),
+        failures: window.count(),
+        lines: window.lines.clone(),
+    }))
+}
