@@ -30,8 +30,12 @@ mod host;
 mod import;
 /// The reader against a real journald.
 mod journal;
+/// The reader of files on real files.
+mod logfile;
 /// Units, policies, man pages and the interface agree.
 mod packaging;
+/// The pattern engine, beside Python's.
+mod patterns;
 /// Scenarios and laws of the engine on a simulated clock.
 mod simulation;
 /// The store: commits, crashes, corrupt files.

@@ -32,6 +32,7 @@ pub(crate) struct Status {
     pub(crate) state: String,
     pub(crate) troubles: Vec<String>,
     pub(crate) notices: Vec<String>,
+    pub(crate) directory: String,
     pub(crate) backend: String,
     pub(crate) bans: u32,
     pub(crate) bans_total: u64,
@@ -182,6 +183,7 @@ impl Client {
             state: value(&values, "State"),
             troubles: value(&values, "Troubles"),
             notices: value(&values, "Notices"),
+            directory: value(&values, "ConfigurationDirectory"),
             backend: value(&values, "Backend"),
             bans: value(&values, "NBans"),
             bans_total: value(&values, "NBansTotal"),
@@ -265,7 +267,8 @@ impl Client {
         Ok(self.manager.unban_all(jail).await?)
     }
 
-    pub(crate) async fn reload(&self) -> Result<(), ClientError> {
+    /// The warnings.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, ClientError> {
         Ok(self.manager.reload().await?)
     }
 

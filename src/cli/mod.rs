@@ -8,6 +8,7 @@ pub mod import;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::render::Style;
+use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -86,6 +88,8 @@ enum Verb {
     },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -109,6 +113,9 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Verify(verify) = &arguments.verb {
+        return checked(verify, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -125,6 +132,18 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Needs neither bus nor daemon.
+fn checked(verify: &Verify, json: bool) -> ExitCode {
+    let verdict = verify.run(json);
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -201,8 +220,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -225,7 +245,8 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         | Verb::Bans { .. }
         | Verb::Why { .. }
         | Verb::Import { .. }
-        | Verb::Monitor => {
+        | Verb::Monitor
+        | Verb::Verify(_) => {
             return Ok(String::new());
         }
     };

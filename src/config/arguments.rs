@@ -4,6 +4,7 @@
 //! the syntax. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Place};
@@ -29,6 +30,7 @@ pub(crate) fn parse(value: &Value) -> Result<Vec<Call>, Diagnostic> {
     let mut scan = Scan {
         value,
         rest: &value.text,
+        count: 0,
     };
     let mut calls = Vec::new();
     while let Some(call) = scan.call()? {
@@ -42,7 +44,12 @@ pub(crate) fn parse(value: &Value) -> Result<Vec<Call>, Diagnostic> {
 struct Scan<'a> {
     value: &'a Value,
     rest: &'a str,
+    /// How many names and arguments there were.
+    count: usize,
 }
+
+/// So many names and arguments may one value have.
+const COUNT_MAX: usize = 500;
 
 impl<'a> Scan<'a> {
     /// The next name with its groups; `None` at the end.
@@ -56,6 +63,7 @@ impl<'a> Scan<'a> {
                 _ => Err(self.wrong()),
             };
         }
+        self.count += 1;
         let mut call = Call {
             name: name.to_owned(),
             place,
@@ -66,9 +74,10 @@ impl<'a> Scan<'a> {
             self.eat("[");
             self.group(&mut call.arguments)?;
         }
-        match self.rest.starts_with(|c: char| !c.is_whitespace()) {
-            true => Err(self.wrong()),
-            false => Ok(Some(call)),
+        let ended = self.rest.is_empty() || self.rest.starts_with(char::is_whitespace);
+        match ended && self.count <= COUNT_MAX {
+            false => Err(self.wrong()),
+            true => Ok(Some(call)),
         }
     }
 
@@ -78,6 +87,10 @@ impl<'a> Scan<'a> {
             self.skip();
             if self.eat("]") {
                 return Ok(());
+            }
+            self.count += 1;
+            if self.count > COUNT_MAX {
+                return Err(self.wrong());
             }
             let before = self.clone();
             let (name, value) = self.argument().ok_or_else(|| before.wrong())?;
@@ -106,38 +119,27 @@ impl<'a> Scan<'a> {
         if !self.eat("=") {
             return None;
         }
-        let quote = self.rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let from = match quote {
-            Some(quote) => {
-                self.rest = self.rest.strip_prefix(quote)?;
-                let from = self.at();
-                self.take(|c| c == quote);
-                from
-            }
-            None => {
-                let from = self.at();
-                self.take(|c| matches!(c, ',' | ']'));
-                from
-            }
+        let quoted = ['"', '\''].into_iter().find_map(|quote| {
+            let (text, _) = self.rest.strip_prefix(quote)?.split_once(quote)?;
+            Some(text.len())
+        });
+        // A quote that never ends is part of the value.
+        let (from, end, after) = match quoted {
+            Some(length) => (self.at() + 1, self.at() + 1 + length, 1),
+            None => (self.at(), self.at() + self.rest.find([',', ']'])?, 0),
         };
-        let value = self.part(&name, place, from);
-        if self.rest.is_empty() {
-            return None;
-        }
-        if let Some(quote) = quote {
-            self.rest = self.rest.strip_prefix(quote)?;
-        }
-        Some((name, value))
+        self.rest = self.value.text.get(end + after..)?;
+        Some((name.clone(), self.part(name, place, from..end)))
     }
 
-    /// The text since `from`, as the value of an option of its own.
-    fn part(&self, name: &str, place: Place, from: usize) -> Value {
-        let text = self.value.text.get(from..self.at()).unwrap_or_default();
-        let skipped = text.len() - text.trim_start().len();
+    /// A part of the text as the value of an option of its own.
+    fn part(&self, key: String, place: Place, range: Range<usize>) -> Value {
+        let text = self.value.text.get(range.clone()).unwrap_or_default();
+        let from = range.start + text.len() - text.trim_start().len();
         let text = text.trim();
         let count = text.matches('\n').count();
-        let first = self.value.place_at(from + skipped);
-        let above = self.value.text.get(..from + skipped).unwrap_or_default();
+        let first = self.value.place_at(from);
+        let above = self.value.text.get(..from).unwrap_or_default();
         let later = self
             .value
             .lines
@@ -147,7 +149,7 @@ impl<'a> Scan<'a> {
             .chain(later.take(count).cloned())
             .collect();
         Value::literal(Arc::new(Entry {
-            key: name.to_owned(),
+            key,
             place,
             text: text.to_owned(),
             lines,
@@ -185,6 +187,9 @@ impl<'a> Scan<'a> {
         Diagnostic::error(
             &self.place(),
             match rest.as_str() {
+                _ if self.count > COUNT_MAX => {
+                    format!("there are more than {COUNT_MAX} names and arguments")
+                }
                 "" => "something is missing at its end".to_owned(),
                 rest => format!("'{rest}' makes no sense there"),
             },
@@ -205,6 +210,7 @@ mod tests {
             ("sshd[mode=aggressive]", "sshd", "mode=aggressive"),
             ("a[x=1, y=\"v, ]w\"][Z='q\"', ]", "a", "Z=q\";x=1;y=v, ]w"),
             ("a[x=1,x= 2 ]", "a", "x=2"),
+            ("a[x=\"1]", "a", "x=\"1"),
             ("a[x=<tag>] [y=]", "a", "x=<tag>;y="),
             ("a/b[x=\"1\n2\"]", "a/b", "x=1\n2"),
         ] {
@@ -219,14 +225,7 @@ mod tests {
                 (name, arguments)
             );
         }
-        for text in [
-            "[x=1]",
-            "a[x]",
-            "a[x=1",
-            "a[x=\"1]",
-            "a[x=1]b",
-            "a[x=\"1\"y]",
-        ] {
+        for text in ["[x=1]", "a[x]", "a[x=1", "a[x=1]b", "a[x=\"1\"y]"] {
             assert!(parse(&Value::said("test", text)).is_err(), "{text}");
         }
     }

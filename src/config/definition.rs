@@ -77,6 +77,15 @@ impl<'a> Definition<'a> {
         Self { late, ..self }
     }
 
+    /// Lets `%(name)s` in `[Definition]` see `[Init]`, as filters do.
+    pub(crate) fn seeing_initial(mut self) -> Self {
+        for (key, value) in &self.initial {
+            let given = self.given.entry(key.clone());
+            given.or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     /// Everything that commands may refer to when they run: the arguments and `[Init]`. An argument
     /// also goes before what `[Init]` says for one family of addresses.
     ///
@@ -98,6 +107,16 @@ impl<'a> Definition<'a> {
     /// The value of an option with its tags replaced; `None` where nobody sets it.
     pub(crate) fn option(&self, key: &str) -> Option<Result<Value, Diagnostic>> {
         let value = self.variable(key)?;
+        Some(value.and_then(|value| tags::replace(value, |name| self.tag(name))))
+    }
+
+    /// The same, whatever the jail says.
+    pub(crate) fn own_option(&self, key: &str) -> Option<Result<Value, Diagnostic>> {
+        let set = self.arguments.get(key).or_else(|| self.initial.get(key));
+        let value = match set {
+            Some(value) => value.copy(self.fuel),
+            None => self.scope().own_value(&key.to_lowercase())?,
+        };
         Some(value.and_then(|value| tags::replace(value, |name| self.tag(name))))
     }
 
@@ -127,17 +146,17 @@ impl<'a> Definition<'a> {
         }
     }
 
-    /// What the file says itself: of an option that an argument sets, what it would be without; of
-    /// another one, what it was before the latest file set it.
+    /// What the file says itself: of an option that is set from elsewhere, what it would be without; of
+    /// another one what it was before the latest file set it, if there was anything.
     fn known(&self, option: &str) -> Option<Result<Value, Diagnostic>> {
         let key = option.to_lowercase();
         if let Some(value) = self.initial.get(&key) {
             return Some(value.copy(self.fuel));
         }
-        match self.given.contains_key(&key) {
-            true => self.bare(DEFINITION).value(&key),
-            false => self.scope().known(&key),
-        }
+        let scope = self.scope();
+        let known = Some(&scope).filter(|_| !self.given.contains_key(&key));
+        let known = known.and_then(|scope| scope.known(&key));
+        known.or_else(|| scope.own_value(&key))
     }
 
     /// What an option means depends on the family of the address.

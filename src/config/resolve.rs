@@ -198,6 +198,11 @@ impl<'a> Jails<'a> {
         scope.value(key)
     }
 
+    /// The files of a filter.
+    pub(crate) fn filter(&mut self, name: &str) -> Arc<Layers> {
+        self.library.read(&format!("filter.d/{name}"))
+    }
+
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
         let fuel = Fuel::default();
@@ -224,6 +229,7 @@ impl<'a> Jails<'a> {
 }
 
 /// Resolves a filter that no jail speaks for: `text` is what would stand after `filter =`.
+#[expect(dead_code, reason = "`banishctl filter test` is about to use it")]
 pub(crate) fn filter(
     layout: &Layout,
     text: &str,
@@ -239,8 +245,8 @@ pub(crate) fn filter(
     filter.name.clone_from(&file.name);
     let fuel = Fuel::default();
     let variables = Given::new();
-    let (definition, problems) =
-        Definition::new(&file.layers.tree, &file.arguments, &variables, &fuel);
+    let (definition, problems) = file.definition(&variables, &fuel);
+    let definition = definition.seeing_initial();
     found.problems.extend(problems);
     for key in FILTER {
         match definition.option(key) {
@@ -319,6 +325,15 @@ impl FilterFile {
             arguments,
         });
         found
+    }
+
+    /// What it says beside these options of the jail.
+    fn definition<'a>(
+        &'a self,
+        variables: &Given,
+        fuel: &'a Fuel,
+    ) -> (Definition<'a>, Vec<Diagnostic>) {
+        Definition::new(&self.layers.tree, &self.arguments, variables, fuel)
     }
 }
 
@@ -409,10 +424,9 @@ impl Resolving<'_, '_> {
         let variables = VARIABLES.into_iter().filter(|key| !FILTER.contains(key));
         let variables = variables.filter_map(|key| Some((key.to_owned(), self.option(key)?.ok()?)));
         let variables: Given = variables.collect();
-        let (definition, _) =
-            Definition::new(&file.layers.tree, &file.arguments, &variables, self.fuel);
+        let (definition, _) = file.definition(&variables, self.fuel);
         for name in names {
-            match definition.option(name) {
+            match definition.own_option(name) {
                 None => {}
                 Some(Ok(value)) => drop(
                     self.given
@@ -445,8 +459,8 @@ impl Resolving<'_, '_> {
 
     /// Takes in the options of the filter, where the jail does not say otherwise.
     fn overlay(&mut self, file: &FilterFile, variables: &Given) {
-        let (definition, problems) =
-            Definition::new(&file.layers.tree, &file.arguments, variables, self.fuel);
+        let (definition, problems) = file.definition(variables, self.fuel);
+        let definition = definition.seeing_initial();
         self.jail.problems.extend(problems);
         for key in FILTER {
             let value = match self.jail.options.get(key) {

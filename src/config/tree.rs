@@ -243,7 +243,13 @@ impl<'a> Scope<'a> {
         if let Some(value) = self.given.get(key) {
             return Some(Ok(value.clone()));
         }
-        self.entry(key).map(|entry| self.expanded(key, 0, entry))
+        self.own_value(key)
+    }
+
+    /// The same, whatever is given.
+    pub(crate) fn own_value(&self, key: &str) -> Option<Result<Value, Diagnostic>> {
+        let entry = self.entry(key)?;
+        Some(self.expanded(key, 0, entry))
     }
 
     /// The value that `key` had before the latest file set it; in a section that does not set it, what

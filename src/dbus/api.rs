@@ -128,7 +128,7 @@ impl Api {
     }
 
     /// Reads the configuration again.
-    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<()> {
+    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<Vec<String>> {
         self.gate.admit(call, Action::Reload, &[]).await?;
         self.daemon.reload().await
     }

@@ -247,12 +247,13 @@ impl Manager {
         guarded(self.api.switch(call, name, Wanted::Stopped)).await
     }
 
-    /// Reads the configuration again; answers when it is in force.
+    /// Reads the configuration again; answers when it is in force, with what was warned of.
+    #[zbus(out_args("warnings"))]
     async fn reload(
         &self,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let call = Call {
             header: &header,
             connection,
@@ -342,6 +343,12 @@ impl Manager {
     #[zbus(property)]
     async fn notices(&self) -> Result<Vec<String>> {
         Ok(self.api.daemon.manager().await?.notices)
+    }
+
+    /// Where the administrator's configuration is read: /etc/banishd, or /etc/fail2ban.
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn configuration_directory(&self) -> Result<String> {
+        Ok(self.api.daemon.manager().await?.directory)
     }
 
     /// What carries out the bans: nftables, …

@@ -63,7 +63,7 @@ pub trait Manager {
     fn stop_jail(&self, name: &str) -> zbus::Result<()>;
 
     #[zbus(allow_interactive_auth)]
-    fn reload(&self) -> zbus::Result<()>;
+    fn reload(&self) -> zbus::Result<Vec<String>>;
 }
 
 /// A jail, see org.banishd.Banish1(5).

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use banishd::config::files::Layout;
+use banishd::config::load;
+
 use crate::config::stream::{FAIL2BAN, copy, differences, ours, theirs};
 
 /// The jails that a tree has.
@@ -18,10 +21,7 @@ fn jails(tree: &Path) -> Vec<String> {
 
 /// Makes an empty file for each `logpath`, a `*` in it replaced by a word.
 fn create_logs(tree: &Path) {
-    let dump = banishd::config::dump::dump(
-        &banishd::config::files::Layout::fail2ban(tree.to_owned()),
-        None,
-    );
+    let dump = banishd::config::dump::dump(&Layout::fail2ban(tree.to_owned()), None);
     let data = serde_json::to_value(&dump).expect("JSON");
     for jail in data["jails"].as_object().expect("jails").values() {
         let paths = jail["options"]["logpath"]["value"]
@@ -114,4 +114,33 @@ fn every_stock_action_reads_as_fail2ban_reads_it() {
     }
     assert!(more.lines().count() > 300);
     check("", &more);
+}
+
+/// What `load` makes of the stock tree with every jail forced on and every log there.
+#[test]
+#[ignore = "until the filter engine knows all of fail2ban's patterns"]
+fn every_stock_jail_of_fail2ban_becomes_settings() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tree = directory.path();
+    copy(
+        &FAIL2BAN.join("etc/fail2ban"),
+        tree,
+        &tree.join("log").display().to_string(),
+    );
+    let names = jails(tree);
+    let mut local = String::new();
+    for name in &names {
+        let _ = write!(local, "[{name}]\nenabled = true\n");
+    }
+    fs::write(tree.join("jail.local"), local).expect("a file");
+    create_logs(tree);
+
+    let (settings, problems) = load(&Layout::fail2ban(tree.to_owned()));
+
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let told = told.join("\n").replace(&format!("{}/", tree.display()), "");
+    assert_eq!(settings.failed, Default::default(), "{told}");
+    // One jail lets addresses in, which is nothing for us.
+    assert_eq!(settings.jails.len(), names.len() - 1, "{told}");
+    assert!(problems.len() <= 10, "{told}");
 }

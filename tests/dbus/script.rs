@@ -89,7 +89,14 @@ impl Script {
             Request::Reload(reply) => {
                 drop(news.try_send(News::Reloading(true)));
                 drop(news.try_send(News::Reloading(false)));
-                drop(reply.send(state.reload.clone().map_or(Ok(()), Err)));
+                drop(
+                    reply.send(
+                        state
+                            .reload
+                            .clone()
+                            .map_or(Ok(vec!["jail.conf:2:1: hm".to_owned()]), Err),
+                    ),
+                );
             }
             Request::Jails(reply) => drop(reply.send(state.views())),
             Request::Jail(wanted, reply) => {
