@@ -25,6 +25,12 @@ mod line;
 /// Patterns over several lines.
 #[path = "filters/several_lines.rs"]
 mod several_lines;
+/// Connections of the real sshd filter.
+#[path = "filters/stock.rs"]
+mod stock;
+/// When a failure happened.
+#[path = "filters/times.rs"]
+mod times;
 
 fn filter(fail: &[&str], ignore: &[&str]) -> Filter {
     let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();

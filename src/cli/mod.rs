@@ -175,18 +175,18 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::bans(&bans, client::now()),
             }
         }
-        Verb::Import { file, dry_run } => {
-            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
-            match json {
-                true => render::to_json(&outcome),
-                false => outcome.text(),
-            }
-        }
         Verb::Why { address } => {
             let reasons = client.why(&address).await?;
             match json {
                 true => render::why_json(&reasons),
                 false => render::why(&canonical(&address), &reasons, client::now()),
+            }
+        }
+        Verb::Import { file, dry_run } => {
+            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
+            match json {
+                true => render::to_json(&outcome),
+                false => outcome.text(),
             }
         }
         Verb::Monitor => return monitor::follow(&client, json).await,
