@@ -420,8 +420,7 @@ impl Ear {
                 self.troubles.insert(log, text);
             }
             Heard::Recovered(log) => drop(self.troubles.remove(&log)),
-            Heard::Suppressed { .. } => panic!("files drop nothing"),
-            Heard::Complaint { text, .. } => panic!("{text}"),
+            other @ (Heard::Suppressed { .. } | Heard::Complaint { .. }) => panic!("{other:?}"),
         }
     }
 

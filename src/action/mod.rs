@@ -27,7 +27,7 @@ use crate::helper::serve;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "banishd-action", version)]
 pub struct Args {
-    /// Read the administrator's configuration here, as the daemon does [default: what the daemon reads]
+    /// Read the administrator's configuration here [default: the one that the service reads]
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 
