@@ -22,6 +22,7 @@ END
 #!/bin/sh
 # Spares one address, and notes who asks.
 echo "$(id -un) $1" >>/run/friend.asked
+sleep 1234.5 &
 [ "$1" = 198.18.10.1 ]
 END
   chmod 755 "$(root)/usr/local/bin/friend"
@@ -57,7 +58,11 @@ testcase_3_ignorecommand_spares_and_asks_as_root() {
   not_banned 198.18.10.1 || fail "the friend is banned"
   contains "$(cat "$(root)/run/friend.asked")" 'root 198.18.10.1'
   reaches 198.18.10.1
+  # What it left behind ends with its unit.
+  eventually 5 nothing_left
 }
+
+nothing_left() { ! inside pgrep -f 'sleep 1234.5' >/dev/null; }
 
 testcase_4_a_name_in_a_log_line_is_looked_up() {
   log_line 'knock from mallory.example'
