@@ -165,7 +165,10 @@ async fn root_a_name_is_looked_up_and_the_hosts_own_too() {
 
     asker.ask_own();
     let own = answers.recv().await.unwrap();
-    assert_eq!((own.id, own.about), (None, None));
+    assert_eq!(
+        (own.id, own.about),
+        (None, Some(("names".to_owned(), None)))
+    );
 }
 
 #[tokio::test]
@@ -456,6 +459,9 @@ async fn where_nobody_listens_the_unit_to_start_is_named() {
         );
         assert_eq!(answered.about.unwrap().1.as_deref(), Some(text));
     }
+    asker.ask_own();
+    let own = answers.recv().await.unwrap();
+    assert_eq!(own.about, None, "nobody asked for names");
 }
 
 /// A program that does this with each connection.

@@ -7,6 +7,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -304,6 +305,7 @@ fn root_errors_of_an_import_say_what_to_do() {
 
     let directory = tempfile::tempdir().unwrap();
     let path = make(directory.path(), 4, &[], &[]);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let nobody = bus.run_as_nobody(
         "",
         banishctl().to_str().unwrap(),

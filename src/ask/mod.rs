@@ -100,13 +100,13 @@ impl Asker {
         });
     }
 
-    /// Has the addresses that the host's own name stands for found out. Whether somebody can tell is of
-    /// no matter to who configured no name.
+    /// Has the addresses that the host's own name stands for found out. That nobody can tell is of no
+    /// matter to who configured no name; that somebody can ends a trouble.
     pub fn ask_own(&self) {
         let asker = self.clone();
         tokio::spawn(async move {
             let mut found = asker.resolve(Request::Own).await;
-            found.about = None;
+            found.about.take_if(|(_, trouble)| trouble.is_some());
             asker.tell(None, found).await;
         });
     }

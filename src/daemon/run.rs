@@ -97,6 +97,8 @@ pub struct Daemon {
     pub(super) helpers: Troubles,
     /// What the host's own name stands for.
     own_name: AddressSet,
+    /// The host's addresses when that was asked last.
+    asked_own_at: Option<AddressSet>,
     caught_up: bool,
     stopping: bool,
     told_state: &'static str,
@@ -126,6 +128,7 @@ impl Daemon {
             log_troubles: BTreeMap::new(),
             helpers: Troubles::default(),
             own_name: AddressSet::default(),
+            asked_own_at: None,
             caught_up: false,
             stopping: false,
             told_state: "",
@@ -171,8 +174,8 @@ impl Daemon {
                 Some(answered) = self.edges.answers.recv() => self.learn(answered),
                 Ok(()) = protected.changed() => {
                     knows_protected = true;
+                    self.ask_own();
                     self.protect();
-                    self.edges.asker.ask_own();
                 }
                 Ok(()) = rival.changed() => self.look_at_rival(*rival.borrow_and_update()),
                 () = &mut patience, if !knows_protected => {
@@ -335,6 +338,15 @@ impl Daemon {
         }
     }
 
+    /// Has found out what the host's own name stands for, which may be another address in another network.
+    fn ask_own(&mut self) {
+        let own = self.edges.protected.borrow().own.clone();
+        if self.asked_own_at.as_ref() != Some(&own) {
+            self.asked_own_at = Some(own);
+            self.edges.asker.ask_own();
+        }
+    }
+
     fn protect(&mut self) {
         let mut protected = self.edges.protected.borrow_and_update().clone();
         let own = protected.own.iter().chain(self.own_name.iter()).collect();
@@ -364,6 +376,10 @@ impl Daemon {
             notify::watchdog();
         } else {
             error!("a log's reader hangs; the watchdog ends this process unless it comes back");
+        }
+        if !self.helpers.is_empty() {
+            // A helper that is back is heard of, though nobody asks for another name.
+            self.edges.asker.ask_own();
         }
         match self.edges.firewall.check().await {
             Ok(true) => {}

@@ -31,6 +31,11 @@ impl Troubles {
         }
     }
 
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is wrong, a sentence each.
     pub(super) fn sentences(&self) -> impl Iterator<Item = String> {
         self.0.values().cloned()
