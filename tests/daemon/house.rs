@@ -130,20 +130,11 @@ impl House {
         let layout = self.layout();
         let (settings, problems) = load(&layout);
         assert!(problems.is_empty(), "{problems:?}");
-<<<<<<< HEAD
-        let start = match opened.remembered.positions.get(&LogName::journal()) {
-            Some(position) => Start::After(position.clone()),
-            None => Start::Since(Timestamp::default()),
-        };
-        let wanted = tasks(&settings);
-        let opened_at = opened.remembered.positions.clone();
-=======
         let position = opened.remembered.positions.get(&LogName::journal());
         let beginning = Start::Since(Timestamp::default());
         let start = position.cloned().map_or(beginning, Start::After);
-        let system = Origin::Journal(Journal::System);
-        let tasks = tasks(&settings).remove(&system).unwrap();
->>>>>>> helpers
+        let wanted = tasks(&settings);
+        let opened_at = opened.remembered.positions.clone();
         let (bus, loop_end) = link();
         let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
@@ -173,17 +164,9 @@ impl House {
         );
         let mut daemon = Daemon::new(engine, edges).unwrap();
         daemon.drain().await;
-<<<<<<< HEAD
         let mut readers = self.listen(start, &wanted);
         let now = clock::now().wall;
         readers.settle(now, &wanted, &opened_at).unwrap();
-=======
-        let (log, next) = (self.log.clone(), 0);
-        let make = move |waker| Source { log, waker, next };
-        let mut readers = Readers::default();
-        let journal = listen_on(make, LogName::journal(), start, tasks);
-        readers.add(system, journal.unwrap());
->>>>>>> helpers
 
         let mut visitor = Visitor { bus };
         let ending = {
