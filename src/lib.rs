@@ -18,6 +18,7 @@ pub mod config;
 pub mod firewall;
 pub mod host;
 pub mod journal;
+pub mod logfile;
 pub mod reader;
 pub mod store;
 pub mod sys;

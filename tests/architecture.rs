@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our top modules each may name. `bin` names only the mains.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("engine", &["engine"]),
     ("sys", &["sys"]),
     ("config", &["config", "engine", "sys"]),
     ("reader", &["reader", "engine", "sys"]),
     ("journal", &["journal", "reader", "engine", "sys"]),
+    ("logfile", &["logfile", "reader", "engine", "sys"]),
     ("firewall", &["firewall", "engine", "sys"]),
     ("store", &["store", "engine", "sys"]),
     ("host", &["host", "engine", "sys"]),
@@ -23,8 +24,8 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     (
         "daemon",
         &[
-            "daemon", "config", "journal", "reader", "firewall", "store", "host", "ask", "dbus",
-            "engine", "sys",
+            "daemon", "config", "journal", "logfile", "reader", "firewall", "store", "host", "ask",
+            "dbus", "engine", "sys",
         ],
     ),
     (

@@ -40,7 +40,7 @@ fn root_the_verbs_do_what_they_say() {
         (&["unban", "--all"], 0, "Nothing was banned.\n"),
         (&["stop", "sshd"], 0, ""),
         (&["start", "sshd"], 0, ""),
-        (&["reload"], 0, ""),
+        (&["reload"], 0, "jail.conf:2:1: hm\n"),
         (&["bans"], 0, "No bans.\n"),
         (&["bans", "--json"], 0, "[]\n"),
         (&["why", "192.0.2.1"], 0, "192.0.2.1 is not banned.\n"),

@@ -6,7 +6,9 @@
 mod language;
 mod stock;
 mod stream;
+mod tutorial;
 mod values;
+mod verify;
 
 use std::fmt::Write;
 use std::fs;
@@ -15,11 +17,12 @@ use std::path::Path;
 use banishd::config::diagnostic::{Diagnostic, Level};
 use banishd::config::files::Layout;
 use banishd::config::{load, parse_only};
-use banishd::engine::settings::{JailSettings, Settings};
+use banishd::engine::filter::Names;
+use banishd::engine::settings::{Escalation, JailSettings, Journal, Settings};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -51,14 +54,97 @@ fn jail(jail: &JailSettings) -> String {
         jail.rules.ports,
         jail.matches,
     );
+    text += &unusual(jail);
     let spec = jail.filter.spec();
     if spec.name != "sshd" {
-        let _ = writeln!(text, "  filter {:?}", spec.name);
-        for line in &spec.fail {
+        let _ = writeln!(text, "  filter {:?} on {:?}", spec.name, spec.text);
+        let prefix = spec.prefix.iter().map(|line| format!("first {line}"));
+        let ignored = spec.ignore.iter().map(|line| format!("not {line}"));
+        let dates = spec.dates.iter().map(|line| format!("date {line}"));
+        for line in prefix
+            .chain(spec.fail.iter().cloned())
+            .chain(ignored)
+            .chain(dates)
+        {
             let _ = writeln!(text, "    {line}");
+        }
+        if spec.max_lines > 1 {
+            let _ = writeln!(text, "    {} lines at once", spec.max_lines);
         }
     }
     text
+}
+
+/// What the shipped jail does not have.
+fn unusual(jail: &JailSettings) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, is_unusual: bool, value: String| {
+        if is_unusual {
+            let _ = writeln!(text, "  {name} {value}");
+        }
+    };
+    let journal = &jail.journal;
+    line(
+        "journal",
+        *journal != Journal::System,
+        format!("{journal:?}"),
+    );
+    line("trusts", jail.trusts_senders, "senders".to_owned());
+    for file in &jail.files {
+        let tail = if file.is_tail { " from its end" } else { "" };
+        line("file", true, format!("{}{tail}", file.pattern));
+    }
+    line("files", jail.polls, "are polled".to_owned());
+    if let Some(encoding) = jail.encoding {
+        line("bytes", true, encoding.name().to_owned());
+    }
+    let spec = jail.filter.spec();
+    line(
+        "names",
+        spec.names != Names::Warn,
+        format!("{:?}", spec.names),
+    );
+    let fixed = spec.zone.to_fixed_offset().ok();
+    line(
+        "zone",
+        fixed.is_some_and(|zone| zone.seconds() != 0),
+        format!("{fixed:?}"),
+    );
+    let matches = jail.max_matches;
+    line("keeps", matches != 5, format!("{matches} lines"));
+    line(
+        "spares",
+        !jail.ignore_names.is_empty(),
+        format!("{:?}", jail.ignore_names),
+    );
+    line(
+        "spares",
+        !jail.ignore_files.is_empty(),
+        format!("{:?}", jail.ignore_files),
+    );
+    if let Some(command) = &jail.ignore_command {
+        line(
+            "asks",
+            true,
+            format!("{command:?}, and remembers {:?}", jail.ignore_cache),
+        );
+    }
+    if let Some(growth) = &jail.escalation {
+        line("bans grow", true, grows(growth));
+    }
+    text
+}
+
+fn grows(growth: &Escalation) -> String {
+    format!(
+        "by {} {} {:?} up to {:?}, randomly {}, all jails: {}",
+        growth.formula,
+        growth.factor,
+        growth.multipliers,
+        growth.max.map(|max| max.to_string()),
+        growth.random,
+        growth.all_jails
+    )
 }
 
 /// All that came of a tree, with the directories as they would be called.
@@ -113,9 +199,16 @@ fn good_trees_become_settings() {
 #[test]
 fn bad_trees_become_precise_diagnostics_and_the_good_jails_run() {
     let trees = trees("bad");
-    assert!(trees.len() >= 10);
+    assert!(trees.len() >= 20);
     for (name, report) in trees {
-        assert!(report.contains("error: "), "{name}:\n{report}");
+        assert!(
+            report.contains("error: ") || report.contains("warning: "),
+            "{name}:\n{report}"
+        );
+        // What is wrong with [DEFAULT] is wrong with every jail.
+        let runs = report.contains("\njail ");
+        let none = ["broken-default", "text-before-the-first-section"];
+        assert_eq!(runs, !none.contains(&name.as_str()), "{name}:\n{report}");
         insta::assert_snapshot!(name, report);
     }
 }

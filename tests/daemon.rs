@@ -116,7 +116,7 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
     let visit = house.live(async |visitor| {
         let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
 
-        assert_eq!(answers, (Ok(()), Ok(()), Ok(())));
+        assert_eq!(answers, (Ok(vec![]), Ok(vec![]), Ok(vec![])));
     });
     visit.await.unwrap();
 }

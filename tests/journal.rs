@@ -553,7 +553,7 @@ fn jail(name: &str, groups: &[&[&str]]) -> Task {
     }
 }
 
-fn switches(status: &std::path::Path) -> u64 {
+pub(crate) fn switches(status: &std::path::Path) -> u64 {
     let text = fs::read_to_string(status).unwrap();
     text.lines()
         .filter(|line| line.contains("ctxt_switches"))

@@ -26,10 +26,16 @@ mod firewall;
 mod helpers;
 /// The protected set against a real kernel.
 mod host;
+/// fail2ban's databases to bans on the bus.
+mod import;
 /// The reader against a real journald.
 mod journal;
+/// The reader of files on real files.
+mod logfile;
 /// Units, policies, man pages and the interface agree.
 mod packaging;
+/// The pattern engine, beside Python's.
+mod patterns;
 /// Scenarios and laws of the engine on a simulated clock.
 mod simulation;
 /// The store: commits, crashes, corrupt files.

@@ -1,6 +1,6 @@
 //! The calls, and what went wrong in words that say what to do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use zbus::{Connection, DBusError, Message};
 use crate::dbus::names::{BUS_NAME, JAIL_INTERFACE, MANAGER_INTERFACE, MANAGER_PATH};
 use crate::dbus::proxy::{JailProxy, ManagerProxy};
 use crate::dbus::stream::next;
-use crate::dbus::wire::{BanInfo, FOREVER, PAGE_MAX, duration_usec};
+use crate::dbus::wire::{BanInfo, FOREVER, ImportInfo, ImportSums, PAGE_MAX, duration_usec};
 use crate::engine::time::{BanTime, Timestamp};
 
 /// A connection to a running banishd.
@@ -32,6 +32,7 @@ pub(crate) struct Status {
     pub(crate) state: String,
     pub(crate) troubles: Vec<String>,
     pub(crate) notices: Vec<String>,
+    pub(crate) directory: String,
     pub(crate) backend: String,
     pub(crate) bans: u32,
     pub(crate) bans_total: u64,
@@ -182,6 +183,7 @@ impl Client {
             state: value(&values, "State"),
             troubles: value(&values, "Troubles"),
             notices: value(&values, "Notices"),
+            directory: value(&values, "ConfigurationDirectory"),
             backend: value(&values, "Backend"),
             bans: value(&values, "NBans"),
             bans_total: value(&values, "NBansTotal"),
@@ -239,6 +241,20 @@ impl Client {
         Ok(self.manager.ban_for(jail, address, usec, 0).await?)
     }
 
+    pub(crate) async fn import(&self, bans: &[ImportInfo]) -> Result<ImportSums, ClientError> {
+        Ok(self.manager.import(bans).await?)
+    }
+
+    /// How long each jail bans, by name.
+    pub(crate) async fn ban_times(&self) -> Result<BTreeMap<String, u64>, ClientError> {
+        let mut times = BTreeMap::new();
+        for (name, _, _, path) in self.manager.list_jails().await? {
+            let values = self.properties(path.as_str(), JAIL_INTERFACE).await?;
+            times.insert(name, value(&values, "BanUSec"));
+        }
+        Ok(times)
+    }
+
     pub(crate) async fn unban(&self, jail: &str, address: &str) -> Result<bool, ClientError> {
         Ok(self.manager.unban(jail, address).await?)
     }
@@ -251,7 +267,8 @@ impl Client {
         Ok(self.manager.unban_all(jail).await?)
     }
 
-    pub(crate) async fn reload(&self) -> Result<(), ClientError> {
+    /// The warnings.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, ClientError> {
         Ok(self.manager.reload().await?)
     }
 

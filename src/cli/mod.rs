@@ -5,18 +5,22 @@
 
 mod client;
 mod config_dump;
+pub mod import;
 mod monitor;
 mod render;
 mod span;
+mod verify;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
-use crate::cli::config_dump::{ConfigDump, ConfigVerb};
+use crate::cli::config_dump::ConfigVerb;
 use crate::cli::render::Style;
+use crate::cli::verify::{Verdict, Verify};
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -75,8 +79,19 @@ enum Verb {
         /// The jail
         jail: String,
     },
+    /// Take over the bans of fail2ban, and how often it banned whom
+    Import {
+        /// fail2ban's database
+        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3")]
+        file: PathBuf,
+        /// Only say what would be taken over
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Follow what happens
     Monitor,
+    /// Check the configuration as the service would read it, without running it
+    Verify(Verify),
     /// Look at the configuration, without the daemon
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -103,8 +118,13 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Verb::Config(ConfigVerb::Dump(dump)) = &arguments.verb {
-        return dumped(dump, arguments.json);
+    let offline = match &arguments.verb {
+        Verb::Verify(verify) => Some(verify.run(arguments.json)),
+        Verb::Config(ConfigVerb::Dump(dump)) => Some(dump.run(arguments.json)),
+        _ => None,
+    };
+    if let Some(verdict) = offline {
+        return told(&verdict);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,13 +145,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Needs neither bus nor daemon.
-fn dumped(dump: &ConfigDump, json: bool) -> ExitCode {
-    let dumped = dump.run(json);
-    let _ = write!(std::io::stderr(), "{}", dumped.errors);
-    match (print(&dumped.text), dumped.errors.as_str()) {
-        (Ok(()), "") => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+/// Says what came of a verb that needs neither bus nor daemon.
+fn told(verdict: &Verdict) -> ExitCode {
+    if let Some(remark) = &verdict.remark {
+        let _ = writeln!(std::io::stderr(), "{remark}");
+    }
+    match print(&verdict.text) {
+        Ok(()) => ExitCode::from(verdict.code),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -170,6 +191,13 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => render::why(&canonical(&address), &reasons, client::now()),
             }
         }
+        Verb::Import { file, dry_run } => {
+            let outcome = import::import(&client, &file, dry_run, client::now()).await?;
+            match json {
+                true => render::to_json(&outcome),
+                false => outcome.text(),
+            }
+        }
         Verb::Monitor => return monitor::follow(&client, json).await,
         other => change(&client, other, json).await?,
     };
@@ -201,8 +229,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, serde_json::json!({ "removed": removed }))
         }
         Verb::Reload => {
-            client.reload().await.map_err(kept)?;
-            (String::new(), serde_json::json!({}))
+            let warnings = client.reload().await.map_err(kept)?;
+            let text = warnings.iter().map(|warning| format!("{warning}\n"));
+            (text.collect(), serde_json::json!({ "warnings": warnings }))
         }
         Verb::Start { jail } => {
             client.start(&jail).await?;
@@ -225,7 +254,9 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         | Verb::Bans { .. }
         | Verb::Why { .. }
         | Verb::Config(_)
-        | Verb::Monitor => {
+        | Verb::Import { .. }
+        | Verb::Monitor
+        | Verb::Verify(_) => {
             return Ok(String::new());
         }
     };

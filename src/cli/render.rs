@@ -31,6 +31,7 @@ pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
     let mut text = String::new();
     let (dot, state) = mark(&status.state, style);
     let _ = writeln!(text, "{dot} banishd {} - {state}", status.version);
+    let _ = writeln!(text, "    Config: {}", status.directory);
     let _ = writeln!(text, "  Firewall: {}", status.backend);
     let (bans, total) = (status.bans, status.bans_total);
     let _ = writeln!(text, "      Bans: {bans} in force, {total} in all");
@@ -341,6 +342,7 @@ mod tests {
             state: "degraded".to_owned(),
             troubles: vec!["the store failed, keeping bans in memory".to_owned()],
             notices: vec!["fail2ban runs as well".to_owned()],
+            directory: "/etc/fail2ban".to_owned(),
             backend: "nftables".to_owned(),
             bans: 12,
             bans_total: 340,
@@ -351,6 +353,7 @@ mod tests {
 
         insta::assert_snapshot!(status(&shown, NOW, PLAIN), @r"
         ● banishd 0.1.0 - degraded
+            Config: /etc/fail2ban
           Firewall: nftables
               Bans: 12 in force, 340 in all
            Journal: latest entry read is from 3s ago

@@ -12,6 +12,7 @@ use crate::config::diagnostic::{Diagnostic, Place};
 use crate::config::files::Layout;
 use crate::config::layers::Library;
 use crate::config::options::nearest;
+use crate::config::rules;
 use crate::config::tree::{Fuel, Given, Value};
 
 /// An action, resolved.
@@ -92,16 +93,17 @@ pub(crate) fn resolve(
     outcome.problems.extend(layers.problems.iter().cloned());
     outcome.incomplete = layers.incomplete;
     if layers.count == 0 {
-        if !layers.incomplete {
+        if rules::is_shipped(&call.name) {
+            outcome.action = Some(known(call, name));
+        } else if !layers.incomplete {
             let problem = missing(library.layout(), &call.name, &call.place);
             outcome.problems.push(problem);
         }
         return outcome;
     }
-    let changes = |name: &String| COMMANDS.contains(&name.to_lowercase().as_str());
     let mut action = ResolvedAction {
         actname: actname(&call, name),
-        is_modified: layers.is_overlaid || call.arguments.keys().any(changes),
+        is_modified: layers.is_overlaid || call.arguments.keys().any(|name| is_command(name)),
         is_python: false,
         properties: BTreeMap::new(),
         file: call.name,
@@ -131,6 +133,22 @@ pub(crate) fn resolve(
     }
     outcome.action = Some(action);
     outcome
+}
+
+fn is_command(name: &str) -> bool {
+    COMMANDS.contains(&name.to_lowercase().as_str())
+}
+
+/// A firewall's action without its file: what it is for is known, and nothing of it would be run.
+fn known(call: Call, jail: &str) -> ResolvedAction {
+    ResolvedAction {
+        actname: actname(&call, jail),
+        is_modified: call.arguments.keys().any(|name| is_command(name)),
+        is_python: false,
+        properties: call.arguments,
+        file: call.name,
+        place: call.place,
+    }
 }
 
 /// What an action is called in its jail: after its file, and after the name that it is given.
@@ -172,7 +190,7 @@ fn missing(layout: &Layout, name: &str, place: &Place) -> Diagnostic {
         file.strip_suffix(".conf")
             .or(file.ends_with(".py").then_some(file))
     });
-    let remedy = match nearest(name, names) {
+    let remedy = match nearest(name, names.chain(rules::SHIPPED)) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!(
             "create {}",

@@ -65,6 +65,42 @@ impl Layout {
         }
     }
 
+    /// The tree in `told`, whichever of the two kinds it is; if none is told, the host's.
+    #[must_use]
+    pub fn choose(told: Option<&Path>, vendor: &Path) -> Self {
+        match told {
+            Some(directory) => Self::of(directory, vendor),
+            None => Self::of_host(Path::new("/etc"), vendor),
+        }
+    }
+
+    /// `etc/banishd`; if that is not there or empty, `etc/fail2ban` where that is filled.
+    #[must_use]
+    pub fn of_host(etc: &Path, vendor: &Path) -> Self {
+        let own = etc.join("banishd");
+        let empty = match fs::read_dir(&own) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => absent(&error),
+        };
+        let theirs = Self::of(&etc.join("fail2ban"), vendor);
+        match empty && theirs.global == "fail2ban" {
+            true => theirs,
+            false => Self::of(&own, vendor),
+        }
+    }
+
+    fn of(directory: &Path, vendor: &Path) -> Self {
+        let has = |name: &str| directory.join(name).exists();
+        match has("jail.conf") && has("fail2ban.conf") && !has("banishd.conf") {
+            true => Self::fail2ban(directory.to_owned()),
+            false => Self {
+                admin: directory.to_owned(),
+                vendor: vendor.to_owned(),
+                ..Self::default()
+            },
+        }
+    }
+
     /// The file of this name; `None` if there is none in either directory.
     pub(crate) fn read(&self, name: &str) -> Option<Result<Arc<Source>, Diagnostic>> {
         [&self.admin, &self.vendor]

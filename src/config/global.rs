@@ -3,8 +3,8 @@
 //! Comes in: its tree. Goes out: valid settings; an option that makes no sense is reported and stays
 //! at its default.
 
-use crate::config::diagnostic::{Diagnostic, Level};
-use crate::config::options::{self, idle, nearest};
+use crate::config::diagnostic::{Diagnostic, Level, Place};
+use crate::config::options::{self, nearest};
 use crate::config::tree::{Fuel, Given, Scope, Tree, Value};
 use crate::config::value;
 use crate::engine::settings::{FirewallChoice, Global, LogLevel};
@@ -65,34 +65,38 @@ impl Reader<'_> {
         }
     }
 
+    /// Tells of options that do nothing: once of those that fail2ban has.
     fn unknown(&mut self) {
         let tree = self.scope.tree;
         let referenced = tree.referenced();
-        for key in self.scope.keys() {
-            let Some(entry) = self.scope.entry(key) else {
-                continue;
-            };
+        let mut idle: Vec<(&Place, &str, &str)> = Vec::new();
+        let thread = tree
+            .table("Thread")
+            .into_iter()
+            .flat_map(|table| table.entries());
+        let own = self
+            .scope
+            .keys()
+            .into_iter()
+            .filter_map(|key| self.scope.entry(key));
+        for entry in own.chain(thread) {
+            let key = entry.key.as_str();
             if options::GLOBAL.contains(&key) || referenced.contains(key) {
                 continue;
             }
-            let (level, message, remedy) = match (idle(key), nearest(key, options::GLOBAL)) {
-                (Some((level, why)), _) => (
-                    level,
-                    format!("the option '{key}' means nothing to banishd"),
-                    why.to_owned(),
-                ),
-                (None, near) => (
-                    Level::Warning,
-                    format!("there is no option '{key}'"),
-                    near.map_or_else(
-                        || "ignored: remove it".to_owned(),
-                        |near| format!("ignored: did you mean '{near}'?"),
-                    ),
-                ),
+            if let Some((key, why)) = options::IDLE.iter().find(|(idle, _)| *idle == key) {
+                idle.push((&entry.place, key, why));
+                continue;
+            }
+            let remedy = match nearest(key, options::GLOBAL) {
+                Some(near) => format!("ignored: did you mean '{near}'?"),
+                None => "ignored: remove it".to_owned(),
             };
+            let message = format!("there is no option '{key}'");
             let problem = Diagnostic::error(&entry.place, message, remedy);
-            self.problems.push(problem.at_level(level));
+            self.problems.push(problem.at_level(Level::Warning));
         }
+        self.problems.extend(idly(&idle));
         let strange = tree
             .sections()
             .filter(|(name, _)| ![DEFINITION, "Thread"].contains(name));
@@ -105,6 +109,24 @@ impl Reader<'_> {
             self.problems.push(problem.at_level(Level::Warning));
         }
     }
+}
+
+/// One note of all options that do nothing.
+fn idly(options: &[(&Place, &str, &str)]) -> Option<Diagnostic> {
+    let (place, ..) = options.first()?;
+    let names: Vec<&str> = options.iter().map(|(_, name, _)| *name).collect();
+    let mut reasons: Vec<&str> = Vec::new();
+    for (.., why) in options {
+        if !reasons.contains(why) {
+            reasons.push(why);
+        }
+    }
+    let message = match names.as_slice() {
+        [name] => format!("the option '{name}' means nothing to banishd"),
+        names => format!("the options {} mean nothing to banishd", names.join(", ")),
+    };
+    let note = Diagnostic::error(place, message, format!("ignored: {}", reasons.join(", ")));
+    Some(note.at_level(Level::Note))
 }
 
 fn firewall(text: &str) -> Result<FirewallChoice, String> {
@@ -128,15 +150,23 @@ fn groups(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
+/// By name, or by fail2ban's number.
 fn log_level(text: &str) -> Result<LogLevel, String> {
     match text.to_lowercase().as_str() {
         "error" | "critical" => Ok(LogLevel::Error),
         "warning" => Ok(LogLevel::Warning),
         "notice" => Ok(LogLevel::Notice),
-        "info" => Ok(LogLevel::Info),
+        "info" | "msg" => Ok(LogLevel::Info),
         "debug" | "tracedebug" | "heavydebug" => Ok(LogLevel::Debug),
-        other => Err(format!(
-            "'{other}' is no log level: use error, warning, notice, info or debug"
-        )),
+        other => match other.parse::<u32>() {
+            Ok(0..=18) => Ok(LogLevel::Debug),
+            Ok(19..=20) => Ok(LogLevel::Info),
+            Ok(21..=25) => Ok(LogLevel::Notice),
+            Ok(26..=30) => Ok(LogLevel::Warning),
+            Ok(_) => Ok(LogLevel::Error),
+            Err(_) => Err(format!(
+                "'{other}' is no log level: use error, warning, notice, info or debug"
+            )),
+        },
     }
 }

@@ -5,7 +5,8 @@
 //! process, starts one, or looks a name up.
 //!
 //! ```text
-//! files ─▶ spans, ini ─▶ layers ─▶ tree ─▶ jail, filter, global ─▶ Settings
+//! files ─▶ spans, ini ─▶ layers ─▶ tree ─▶ resolve ─▶ jail, global ─▶ Settings
+//! └──────────────────── text ────────────────────┘   └──── types ────┘
 //! ```
 
 pub mod diagnostic;
@@ -20,48 +21,96 @@ mod definition;
 pub mod dump;
 mod layers;
 mod tags;
-#[expect(dead_code, reason = "the types side is about to use it")]
 mod tree;
 
-#[expect(dead_code, reason = "the types side is about to use it")]
+mod arguments;
 mod resolve;
 
-mod arguments;
+mod reading;
 mod span;
 mod value;
 
-mod filter;
+mod options;
+
+mod encoding;
+mod escalation;
+mod ignore;
+mod ports;
+mod rules;
+mod spec;
+
+mod backend;
+mod logs;
+mod source;
+mod units;
+
 mod global;
 mod jail;
-mod options;
+
+use std::collections::BTreeMap;
 
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
-use crate::config::jail::{Outcome, Reader};
+use crate::config::jail::Outcome;
+use crate::config::reading::Reading;
 use crate::config::resolve::Jails;
-use crate::config::tree::{Fuel, Given, Scope};
+use crate::engine::filter::Filter;
 use crate::engine::settings::{JailName, Settings};
+
+/// Which kind of log a filter is for; fail2ban's `logtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogType {
+    /// Lines of files.
+    File,
+    /// Entries of the journal.
+    Journal,
+}
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
 #[must_use]
 pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    for name in ["banishd.conf", "jail.conf"] {
-        if layout.read(name).is_none() {
-            problems.push(absent(layout, name));
+    for name in [layout.global, "jail"] {
+        let name = format!("{name}.conf");
+        if layout.read(&name).is_none() {
+            problems.push(absent(layout, &name));
             settings.incomplete = true;
         }
     }
-    let banishd = layers::read(layout, "banishd");
-    problems.extend(banishd.problems);
-    settings.global = global::read(&banishd.tree, &mut problems);
+    let layers = layers::read(layout, layout.global);
+    problems.extend(layers.problems);
+    settings.global = global::read(&layers.tree, &mut problems);
     jails(layout, &mut settings, &mut problems);
+    (settings, folded(problems))
+}
+
+/// The problems by place, each once. A note that is to be said at many places is said at the first.
+fn folded(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems.sort();
     problems.dedup();
-    (settings, problems)
+    let mut notes: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let of = |problem: &Diagnostic| (problem.message.clone(), problem.remedy.clone());
+    problems.retain(|problem| {
+        let count = notes.entry(of(problem)).or_default();
+        *count += 1;
+        problem.level != Level::Note || *count == 1
+    });
+    for note in problems
+        .iter_mut()
+        .filter(|problem| problem.level == Level::Note)
+    {
+        match notes.get(&of(note)) {
+            Some(2) => note.message.push_str(" (and at one more place)"),
+            Some(count @ 3..) => note
+                .message
+                .push_str(&format!(" (and at {} more places)", count - 1)),
+            _ => {}
+        }
+    }
+    problems
 }
 
 /// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
@@ -88,6 +137,20 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     }
 }
 
+/// The filter that `text` names, which is what would stand after `filter =`, without a jail.
+#[must_use]
+pub fn filter(layout: &Layout, text: &str, log: LogType) -> (Option<Filter>, Vec<Diagnostic>) {
+    let (resolved, problems) = resolve::filter(layout, text, log);
+    let mut reading = Reading {
+        place: Place::file_named(text),
+        options: resolved.options,
+        problems,
+    };
+    let filter = spec::compile(&resolved.name, &mut reading);
+    let filter = filter.filter(|_| !reading.has_error());
+    (filter, folded(reading.problems))
+}
+
 /// How many values there are in `text`, read as the files `jail.conf`, `filter.d/f.conf`,
 /// `action.d/x.conf` and `common.conf`, each up to a line that begins with `==`: for fuzzing.
 #[must_use]
@@ -112,7 +175,7 @@ pub fn parse_only(text: &str) -> usize {
     let names: Vec<String> = jails.sections().map(|(name, _)| name.to_owned()).collect();
     let mut count = 0;
     for name in names {
-        let jail = jails.resolve(&name, resolve::LogType::Journal);
+        let jail = jails.resolve(&name, LogType::Journal);
         let properties = jail.actions.iter().map(|action| action.properties.len());
         count += jail.options.len() + jail.filter.options.len() + properties.sum::<usize>();
     }
@@ -120,19 +183,17 @@ pub fn parse_only(text: &str) -> usize {
 }
 
 fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic>) {
-    let mut layers = layers::read(layout, "jail");
-    layers
-        .tree
-        .preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
-    layers
-        .tree
-        .preset("fail2ban_confpath", &layout.admin.display().to_string());
-    problems.extend(layers.problems);
-    settings.incomplete |= layers.incomplete;
+    let mut jails = Jails::read(layout);
+    problems.append(&mut jails.layers.problems);
+    settings.incomplete |= jails.layers.incomplete;
     let services = layout.services();
-    let given = Given::new();
-    for (section, place) in jail::sections(&layers.tree) {
-        let Some(name) = JailName::new(section) else {
+    let referenced = jails.layers.tree.referenced();
+    let sections = jails
+        .sections()
+        .map(|(section, place)| (section.to_owned(), place.clone()));
+    let sections: Vec<(String, Place)> = sections.collect();
+    for (section, place) in sections {
+        let Some(name) = JailName::new(&section) else {
             problems.push(Diagnostic::error(
                 &place,
                 "this is no name for a jail",
@@ -140,26 +201,15 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
             ));
             continue;
         };
-        let mut reader = Reader {
-            layout,
-            services: &services,
-            scope: Scope {
-                tree: &layers.tree,
-                section,
-                given: &given,
-                fuel: &Fuel::default(),
-            },
-            place,
-            problems: Vec::new(),
-            incomplete: false,
-        };
-        match reader.read() {
-            Outcome::Disabled => {}
+        let read = jail::read(&mut jails, &section, &services);
+        problems.extend(read.problems);
+        settings.incomplete |= read.incomplete;
+        match read.outcome {
+            Outcome::Disabled => continue,
             Outcome::Ready(jail) => drop(settings.jails.insert(name, *jail)),
             Outcome::Failed(reason) => drop(settings.failed.insert(name, reason)),
         }
-        settings.incomplete |= reader.incomplete;
-        problems.extend(reader.problems);
+        problems.extend(options::slips(&jails.layers.tree, &section, &referenced));
     }
 }
 

@@ -1,43 +1,12 @@
-//! Every option that means something, or would in fail2ban.
+//! Names of options: which there are, and which one may have been meant.
 //!
-//! Comes in: names. Goes out: what they are worth here, and the nearest known name. Pure.
+//! Comes in: names. Goes out: what is to be said of those that mean nothing. Pure.
 
-use crate::config::diagnostic::Level;
+use std::collections::BTreeSet;
 
-/// An option of fail2ban that does nothing here, how much that matters, and what to know.
-type Idle = (&'static str, Level, &'static str);
-
-/// Options of a jail.
-pub(crate) const JAIL: [&str; 16] = [
-    "enabled",
-    "description",
-    "filter",
-    "failregex",
-    "ignoreregex",
-    "journalmatch",
-    "matchtext",
-    "maxretry",
-    "findtime",
-    "bantime",
-    "ignoreip",
-    "ignoreself",
-    "port",
-    "protocol",
-    "backend",
-    "usedns",
-];
-
-/// Options of a filter.
-pub(crate) const FILTER: [&str; 8] = [
-    "failregex",
-    "ignoreregex",
-    "journalmatch",
-    "matchtext",
-    "prefregex",
-    "maxlines",
-    "datepattern",
-    "usedns",
-];
+use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::resolve::{FILTER, JAIL};
+use crate::config::tree::{DEFAULT, Tree};
 
 /// Options of `banishd.conf`.
 pub(crate) const GLOBAL: [&str; 6] = [
@@ -49,121 +18,90 @@ pub(crate) const GLOBAL: [&str; 6] = [
     "loglevel",
 ];
 
-const ACTION: &str =
-    "ignored: banishd bans in the kernel's nftables by itself and starts no commands";
-const INCREMENT: &str = "ignored: every ban lasts 'bantime'";
-const MATCHES: &str = "ignored: matched messages are not kept";
-
-/// Options of fail2ban's jails that do nothing here.
-const JAIL_IDLE: [Idle; 39] = [
-    ("action", Level::Note, ACTION),
-    ("action_", Level::Note, ACTION),
-    ("action_abuseipdb", Level::Note, ACTION),
-    ("action_blocklist_de", Level::Note, ACTION),
-    ("action_cf_mwl", Level::Note, ACTION),
-    ("action_mw", Level::Note, ACTION),
-    ("action_mwl", Level::Note, ACTION),
-    ("action_xarf", Level::Note, ACTION),
-    ("banaction", Level::Note, ACTION),
-    ("banaction_allports", Level::Note, ACTION),
-    ("bantime.factor", Level::Note, INCREMENT),
-    ("bantime.formula", Level::Note, INCREMENT),
-    ("bantime.increment", Level::Warning, INCREMENT),
-    ("bantime.maxtime", Level::Note, INCREMENT),
-    ("bantime.multipliers", Level::Note, INCREMENT),
-    ("bantime.overalljails", Level::Note, INCREMENT),
-    ("bantime.rndtime", Level::Note, INCREMENT),
-    ("blocktype", Level::Note, ACTION),
-    ("chain", Level::Note, ACTION),
-    (
-        "datepattern",
-        Level::Note,
-        "ignored: the journal has the time",
-    ),
-    ("destemail", Level::Note, ACTION),
-    ("fail2ban_agent", Level::Note, ACTION),
-    (
-        "ignorecache",
-        Level::Note,
-        "ignored: there is nothing to cache",
-    ),
-    (
-        "ignorecommand",
-        Level::Warning,
-        "ignored, no command is asked before a ban: name the addresses in 'ignoreip'",
-    ),
-    (
-        "logencoding",
-        Level::Note,
-        "ignored: messages are matched as bytes",
-    ),
-    (
-        "logpath",
-        Level::Note,
-        "ignored, only the journal is read: the filter's or the jail's 'journalmatch' says which entries",
-    ),
-    (
-        "logtimezone",
-        Level::Note,
-        "ignored: the journal has the time",
-    ),
-    (
-        "maxlines",
-        Level::Warning,
-        "ignored: one message is matched at a time",
-    ),
-    ("maxmatches", Level::Note, MATCHES),
-    ("mode", Level::Note, "ignored: no filter here has modes"),
-    ("mta", Level::Note, ACTION),
-    (
-        "prefregex",
-        Level::Warning,
-        "ignored: put it into each line of 'failregex'",
-    ),
-    ("returntype", Level::Note, ACTION),
-    ("sender", Level::Note, ACTION),
-    ("sendername", Level::Note, ACTION),
-    (
-        "skip_if_nologs",
-        Level::Note,
-        "ignored: only the journal is read",
-    ),
-    (
-        "systemd_if_nologs",
-        Level::Note,
-        "ignored: only the journal is read",
-    ),
-    ("tcpport", Level::Note, "ignored: use 'port'"),
-    ("udpport", Level::Note, "ignored: use 'port'"),
+/// Options of fail2ban.conf that do nothing here, and why.
+pub(crate) const IDLE: [(&str, &str); 9] = [
+    ("allowipv6", "IPv6 is always on"),
+    ("dbfile", "the state is in /var/lib/banishd"),
+    ("dbmaxmatches", "a jail's 'maxmatches' says it"),
+    ("logtarget", "the log is the journal"),
+    ("pidfile", "systemd knows the process"),
+    ("socket", "banishd is on the system bus"),
+    ("stacksize", "there is no such limit"),
+    ("syslogsocket", "the log is the journal"),
+    ("syslogtarget", "the log is the journal"),
 ];
 
-const LOG: &str = "ignored: banishd logs to the journal";
-
-/// Options of fail2ban.conf that do nothing here.
-const GLOBAL_IDLE: [Idle; 8] = [
-    ("allowipv6", Level::Note, "ignored: IPv6 is always on"),
-    (
-        "dbfile",
-        Level::Note,
-        "ignored: the state is in /var/lib/banishd",
-    ),
-    ("dbmaxmatches", Level::Note, MATCHES),
-    ("logtarget", Level::Note, LOG),
-    ("pidfile", Level::Note, "ignored: systemd knows the process"),
-    (
-        "socket",
-        Level::Note,
-        "ignored: banishd is on the system bus",
-    ),
-    ("stacksize", Level::Note, "ignored: there is no such limit"),
-    ("syslogsocket", Level::Note, LOG),
+/// What jails are configured with beside their options: `%(name)s` makes use of them, or may.
+const HELPERS: [&str; 13] = [
+    "banaction",
+    "banaction_allports",
+    "blocktype",
+    "chain",
+    "destemail",
+    "fail2ban_agent",
+    "mode",
+    "mta",
+    "returntype",
+    "sender",
+    "sendername",
+    "tcpport",
+    "udpport",
 ];
 
-/// What is to be said of an option of a jail or of banishd.conf that fail2ban knows and we do not use.
-pub(crate) fn idle(key: &str) -> Option<(Level, &'static str)> {
-    let all = JAIL_IDLE.iter().chain(&GLOBAL_IDLE);
-    let found = all.clone().find(|(name, ..)| *name == key);
-    found.map(|(_, level, why)| (*level, *why))
+/// Options of the jail `section`, and of all jails, that nobody asks for; `referenced` are the names that
+/// some `%(name)s` refers to.
+pub(crate) fn slips(tree: &Tree, section: &str, referenced: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let mut slips = Vec::new();
+    for name in [DEFAULT, section] {
+        let entries = tree
+            .table(name)
+            .into_iter()
+            .flat_map(|table| table.entries());
+        for entry in entries {
+            let key = entry.key.as_str();
+            let known = JAIL.contains(&key) || HELPERS.contains(&key) || referenced.contains(key);
+            if known || key.starts_with(['_', '.']) || key.starts_with("action_") {
+                continue;
+            }
+            let remedy = match nearest(key, JAIL) {
+                Some(near) => format!("ignored: did you mean '{near}'?"),
+                // In [DEFAULT] anything may be kept for later.
+                None if name == DEFAULT => continue,
+                None => "ignored: remove it".to_owned(),
+            };
+            let slip =
+                Diagnostic::error(&entry.place, format!("there is no option '{key}'"), remedy);
+            slips.push(slip.at_level(Level::Warning));
+        }
+    }
+    slips
+}
+
+/// Options of a filter's file that nobody asks for and whose names are nearly those of others.
+pub(crate) fn filter_slips(tree: &Tree) -> Vec<Diagnostic> {
+    let referenced = tree.referenced();
+    let tables = ["Definition", "Init"].map(|name| tree.table(name));
+    let entries: Vec<_> = tables
+        .into_iter()
+        .flatten()
+        .flat_map(|table| table.entries())
+        .collect();
+    let tagged = |key: &str| {
+        entries
+            .iter()
+            .any(|entry| entry.text.contains(&format!("<{key}>")))
+    };
+    let mut slips = Vec::new();
+    for entry in &entries {
+        let key = entry.key.as_str();
+        let known = FILTER.contains(&key) || referenced.contains(key) || tagged(key);
+        if let Some(near) = nearest(key, FILTER).filter(|_| !known) {
+            let message = format!("the option '{key}' means nothing to a filter");
+            let slip = Diagnostic::error(&entry.place, message, format!("did you mean '{near}'?"));
+            slips.push(slip.at_level(Level::Warning));
+        }
+    }
+    slips
 }
 
 /// The name among `known` that `name` may be a slip for.

@@ -114,6 +114,7 @@ impl Daemon {
             state: self.state().to_owned(),
             troubles: self.troubles(),
             notices: self.notices(),
+            directory: self.edges.layout.admin.display().to_string(),
             backend: self.edges.firewall.name().to_owned(),
             bans: u32::try_from(count).unwrap_or(u32::MAX),
             bans_total: self.engine.jails().map(|jail| jail.bans_total).sum(),

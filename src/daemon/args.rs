@@ -13,9 +13,10 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Read the administrator's configuration here
-    #[arg(long, value_name = "DIR", default_value = "/etc/banishd")]
-    pub config_dir: PathBuf,
+    /// Read the administrator's configuration here, which may be fail2ban's [default: /etc/banishd, or
+    /// /etc/fail2ban where only that is filled]
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
 
     /// Read the shipped configuration here
     #[arg(long, value_name = "DIR", default_value = "/usr/lib/banishd")]

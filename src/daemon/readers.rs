@@ -1,4 +1,4 @@
-//! All that is read: one reader for each journal that some jail wants.
+//! All that is read: one reader for each journal that some jail wants, one for all files.
 //!
 //! Comes in: settings and how far each log is accounted for. Goes out: what the readers say, one word
 //! after the other. During a reload a reader that has taken its new tasks is not heard before all have,
@@ -17,6 +17,7 @@ use crate::engine::record::{LogName, Position};
 use crate::engine::settings::{JailSettings, Journal, Settings};
 use crate::engine::time::Timestamp;
 use crate::journal::{self, Start};
+use crate::logfile;
 use crate::reader::Heard;
 use crate::reader::task::{DAY, Task};
 use crate::reader::worker::Reader;
@@ -36,6 +37,8 @@ pub struct Readers {
 pub enum Origin {
     /// A journal.
     Journal(Journal),
+    /// Every file.
+    Files,
 }
 
 #[derive(Debug)]
@@ -97,6 +100,7 @@ impl Readers {
                     info!(log = %log, since = start.time().usec(), "reading {log}");
                     journal::listen(self.place(journal), log, start, tasks)?
                 }
+                Origin::Files => logfile::listen(positions.clone(), tasks)?,
             };
             self.add(origin.clone(), started);
         }
@@ -156,10 +160,10 @@ impl Readers {
         }
     }
 
-    /// This one cannot read some log. It is not waited for then.
+    /// This one cannot read some log. A journal is not waited for then; of files the others go on.
     pub fn troubled(&mut self, index: usize) {
         if let Some(source) = self.sources.get_mut(index) {
-            source.is_caught_up = true;
+            source.is_caught_up |= matches!(source.origin, Origin::Journal(_));
         }
     }
 
@@ -198,7 +202,7 @@ impl Readers {
     }
 }
 
-/// Who reads what.
+/// Who reads what. A jail may read a journal and files.
 #[must_use]
 pub fn tasks(settings: &Settings) -> BTreeMap<Origin, Vec<Task>> {
     let mut tasks: BTreeMap<Origin, Vec<Task>> = BTreeMap::new();
@@ -212,7 +216,8 @@ pub fn tasks(settings: &Settings) -> BTreeMap<Origin, Vec<Task>> {
 
 fn origins(jail: &JailSettings) -> BTreeSet<Origin> {
     let journal = (!jail.matches.0.is_empty()).then(|| Origin::Journal(jail.journal.clone()));
-    journal.into_iter().collect()
+    let files = (!jail.files.is_empty()).then_some(Origin::Files);
+    journal.into_iter().chain(files).collect()
 }
 
 /// Where reading begins: behind what is accounted for; at first, and after a long absence, far enough

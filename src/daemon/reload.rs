@@ -18,13 +18,16 @@ use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 
 /// Somebody who waits for a reload; `None` for a signal.
-pub(super) type Asker = Option<oneshot::Sender<Result<(), String>>>;
+pub(super) type Asker = Option<oneshot::Sender<Answer>>;
+
+/// The warnings, or why nothing was changed.
+type Answer = Result<Vec<String>, String>;
 
 /// The reload that runs, and who waits for it or for the next.
 #[derive(Default)]
 pub(super) struct Reload {
     generation: u64,
-    running: Option<Settings>,
+    running: Option<(Settings, Vec<String>)>,
     askers: Vec<Asker>,
     next: Vec<Asker>,
 }
@@ -60,7 +63,10 @@ impl Daemon {
         }
         self.reload.generation += 1;
         readers.switch(self.reload.generation, &tasks(&settings));
-        self.reload.running = Some(settings);
+        let warnings = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.level == Level::Warning);
+        self.reload.running = Some((settings, warnings.map(ToString::to_string).collect()));
         self.reload.askers.push(asker);
         self.tell(News::Reloading(true));
     }
@@ -72,7 +78,7 @@ impl Daemon {
 
     /// All readers have taken their tasks: the settings follow.
     pub(super) async fn finish_reload(&mut self, readers: &mut Readers) {
-        let Some(settings) = self.reload.running.take() else {
+        let Some((settings, warnings)) = self.reload.running.take() else {
             return;
         };
         self.engine.handle_flush(clock::now());
@@ -92,7 +98,7 @@ impl Daemon {
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
-        settle(std::mem::take(&mut self.reload.askers), &Ok(()));
+        settle(std::mem::take(&mut self.reload.askers), &Ok(warnings));
         for asker in std::mem::take(&mut self.reload.next) {
             self.begin_reload(readers, asker);
         }
@@ -100,7 +106,7 @@ impl Daemon {
 }
 
 /// Answers everybody; whoever left is not missed.
-fn settle(askers: Vec<Asker>, answer: &Result<(), String>) {
+fn settle(askers: Vec<Asker>, answer: &Answer) {
     for asker in askers.into_iter().flatten() {
         let _ = asker.send(answer.clone());
     }

@@ -71,11 +71,8 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
 /// # Errors
 /// What cannot be done without; everything else is a trouble that `State` and the log tell of.
 async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
-    let layout = Layout {
-        admin: args.config_dir.clone(),
-        vendor: args.vendor_dir.clone(),
-        ..Layout::default()
-    };
+    let layout = Layout::choose(args.config_dir.as_deref(), &args.vendor_dir);
+    info!(directory = %layout.admin.display(), "reading the configuration");
     let (settings, config_trouble) = read_settings(&layout, &args);
     log.turn(settings.global.log_level);
     let (store, remembered, store_trouble) = open_store(&args).await;

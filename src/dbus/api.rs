@@ -14,9 +14,9 @@ use std::task::Poll;
 use crate::dbus::ask::Loop;
 use crate::dbus::error::{Error, Kind, Result};
 use crate::dbus::polkit::{Action, Call, Gate};
-use crate::dbus::wire::{self, BanInfo, BanLine};
+use crate::dbus::wire::{self, BanInfo, BanLine, ImportInfo, ImportSums};
 use crate::engine::address::Offender;
-use crate::engine::command::{Command, Reply};
+use crate::engine::command::{Command, Import, Reply};
 use crate::engine::filter::{Look, Memory};
 use crate::engine::record::Record;
 use crate::engine::settings::{JailName, JailSettings};
@@ -65,6 +65,27 @@ impl Api {
         self.change(command).await
     }
 
+    /// Takes over bans of another program.
+    pub(crate) async fn import(&self, call: Call<'_>, bans: Vec<ImportInfo>) -> Result<ImportSums> {
+        let count = bans.len();
+        if u32::try_from(count).map_or(true, |count| count > wire::PAGE_MAX) {
+            let text = format!(
+                "{count} bans are too many for one call; pass {}",
+                wire::PAGE_MAX
+            );
+            return Err(Error::new(Kind::InvalidArgs, text));
+        }
+        let bans: Result<Vec<Import>> = bans.into_iter().map(Import::try_from).collect();
+        let command = Command::Import(bans?);
+        let address = format!("{count} addresses");
+        let details = [("jail", "*"), ("address", address.as_str())];
+        self.gate.admit(call, Action::BanHosts, &details).await?;
+        match self.daemon.command(command).await? {
+            Reply::Imported(imported) => Ok(imported.into()),
+            Reply::Changed(_) | Reply::Removed(_) | Reply::Done => Ok(ImportSums::default()),
+        }
+    }
+
     /// Lifts one ban.
     pub(crate) async fn unban(&self, call: Call<'_>, jail: &str, address: &str) -> Result<bool> {
         let offender: Offender = address.parse()?;
@@ -107,7 +128,7 @@ impl Api {
     }
 
     /// Reads the configuration again.
-    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<()> {
+    pub(crate) async fn reload(&self, call: Call<'_>) -> Result<Vec<String>> {
         self.gate.admit(call, Action::Reload, &[]).await?;
         self.daemon.reload().await
     }

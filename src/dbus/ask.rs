@@ -34,11 +34,11 @@ impl Loop {
         answer.map_err(Error::from)
     }
 
-    /// Has the configuration read again.
+    /// Has the configuration read again; returns the warnings.
     ///
     /// # Errors
     /// Every problem, with file and line.
-    pub async fn reload(&self) -> Result<()> {
+    pub async fn reload(&self) -> Result<Vec<String>> {
         let answer = self.ask(Request::Reload).await?;
         answer.map_err(|problems| Error::diagnostics(Kind::ReloadFailed, problems))
     }

@@ -15,9 +15,9 @@ use crate::engine::view::JailView;
 pub enum Request {
     /// Change something; answered when the firewall has answered.
     Command(Command, oneshot::Sender<Result<Reply, Refusal>>),
-    /// Read the configuration again; answered when it is in force. The error is for people: every
-    /// problem with file and line; the old configuration stays.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the configuration again; answered when it is in force, with the warnings. The error is for
+    /// people: every problem with file and line; the old configuration stays.
+    Reload(oneshot::Sender<Result<Vec<String>, String>>),
     /// All jails, by name.
     Jails(oneshot::Sender<Vec<JailView>>),
     /// One jail, with its settings unless it failed; `None` if there is none of that name.
@@ -55,6 +55,8 @@ pub struct ManagerView {
     pub troubles: Vec<String>,
     /// What to know although nothing is wrong: one sentence each.
     pub notices: Vec<String>,
+    /// Where the configuration that runs is.
+    pub directory: String,
     /// The firewall: `nftables`, …
     pub backend: String,
     /// Bans in force.

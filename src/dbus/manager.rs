@@ -11,7 +11,7 @@ use crate::dbus::api::{Api, Wanted, guarded};
 use crate::dbus::error::Result;
 use crate::dbus::names::jail_path;
 use crate::dbus::polkit::Call;
-use crate::dbus::wire::{BanInfo, JailEntry};
+use crate::dbus::wire::{BanInfo, ImportInfo, ImportSums, JailEntry};
 
 /// The manager as served on one connection.
 #[derive(Debug)]
@@ -156,6 +156,23 @@ impl Manager {
         guarded(self.api.ban(call, (jail, address), (duration_usec, flags))).await
     }
 
+    /// Takes over bans of another program: jail, address, begin, end (UINT64_MAX: never), failures, bans so
+    /// far. One that is over counts as an earlier ban. Returns how many are banned now, were already,
+    /// are over, are not to be banned, are of no running jail, are too many. Twice is as good as once.
+    #[zbus(out_args("sums"))]
+    async fn import(
+        &self,
+        bans: Vec<ImportInfo>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<ImportSums> {
+        let call = Call {
+            header: &header,
+            connection,
+        };
+        guarded(self.api.import(call, bans)).await
+    }
+
     /// Lifts a ban; none there is no error.
     #[zbus(out_args("changed"))]
     async fn unban(
@@ -230,12 +247,13 @@ impl Manager {
         guarded(self.api.switch(call, name, Wanted::Stopped)).await
     }
 
-    /// Reads the configuration again; answers when it is in force.
+    /// Reads the configuration again; answers when it is in force, with what was warned of.
+    #[zbus(out_args("warnings"))]
     async fn reload(
         &self,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let call = Call {
             header: &header,
             connection,
@@ -325,6 +343,12 @@ impl Manager {
     #[zbus(property)]
     async fn notices(&self) -> Result<Vec<String>> {
         Ok(self.api.daemon.manager().await?.notices)
+    }
+
+    /// Where the administrator's configuration is read: /etc/banishd, or /etc/fail2ban.
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn configuration_directory(&self) -> Result<String> {
+        Ok(self.api.daemon.manager().await?.directory)
     }
 
     /// What carries out the bans: nftables, …

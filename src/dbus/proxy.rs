@@ -7,7 +7,7 @@
 use zbus::proxy;
 use zbus::wire::{OwnedFd, OwnedObjectPath};
 
-use crate::dbus::wire::{BanInfo, JailEntry};
+use crate::dbus::wire::{BanInfo, ImportInfo, ImportSums, JailEntry};
 
 /// The manager, see org.banishd.Banish1(5).
 #[proxy(
@@ -45,6 +45,9 @@ pub trait Manager {
     ) -> zbus::Result<bool>;
 
     #[zbus(allow_interactive_auth)]
+    fn import(&self, bans: &[ImportInfo]) -> zbus::Result<ImportSums>;
+
+    #[zbus(allow_interactive_auth)]
     fn unban(&self, jail: &str, address: &str) -> zbus::Result<bool>;
 
     #[zbus(allow_interactive_auth)]
@@ -60,7 +63,7 @@ pub trait Manager {
     fn stop_jail(&self, name: &str) -> zbus::Result<()>;
 
     #[zbus(allow_interactive_auth)]
-    fn reload(&self) -> zbus::Result<()>;
+    fn reload(&self) -> zbus::Result<Vec<String>>;
 }
 
 /// A jail, see org.banishd.Banish1(5).

@@ -6,6 +6,7 @@ use zbus::wire::OwnedObjectPath;
 
 use crate::dbus::error::{Error, Kind};
 use crate::engine::address::Offender;
+use crate::engine::command::{Import, Imported};
 use crate::engine::ledger::ban::Ban;
 use crate::engine::settings::JailName;
 use crate::engine::time::{BanTime, Span, Timestamp};
@@ -75,6 +76,97 @@ impl<'a> From<&'a BanInfo> for BanLine<'a> {
             failures: ban.failures,
             earlier: ban.earlier,
             origin: &ban.origin,
+        }
+    }
+}
+
+/// A ban that another program made, `(ssttuu)` on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ImportInfo {
+    /// The jail.
+    pub jail: String,
+    /// The address or prefix.
+    pub address: String,
+    /// When it began, microseconds since 1970.
+    pub since_usec: u64,
+    /// When it ends or ended; [`FOREVER`] for never.
+    pub until_usec: u64,
+    /// The failures that led to it.
+    pub failures: u32,
+    /// How many bans there have been, this one included.
+    pub bans: u32,
+}
+
+impl TryFrom<ImportInfo> for Import {
+    type Error = Error;
+
+    fn try_from(info: ImportInfo) -> Result<Self, Error> {
+        let Some(jail) = JailName::new(&info.jail) else {
+            let text = format!("'{}' is no name of a jail", info.jail);
+            return Err(Error::new(Kind::InvalidArgs, text));
+        };
+        let until = (info.until_usec != FOREVER).then_some(info.until_usec);
+        Ok(Self {
+            jail,
+            offender: info.address.parse()?,
+            since: Timestamp::from_usec(info.since_usec),
+            until: until.map(Timestamp::from_usec),
+            failures: info.failures,
+            bans: info.bans.max(1),
+        })
+    }
+}
+
+/// What became of the bans of an `Import`, `(uuuuuu)` on the bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ImportSums {
+    /// In force from now on, or for longer than before.
+    pub banned: u32,
+    /// Were in force already.
+    pub known: u32,
+    /// Are over; they count as earlier bans.
+    pub expired: u32,
+    /// Are of an address that is not to be banned.
+    pub spared: u32,
+    /// Are of a jail that does not exist or does not run.
+    pub no_jail: u32,
+    /// Are too many.
+    pub too_many: u32,
+}
+
+impl ImportSums {
+    /// Adds those of another page.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.banned, other.banned),
+            (&mut self.known, other.known),
+            (&mut self.expired, other.expired),
+            (&mut self.spared, other.spared),
+            (&mut self.no_jail, other.no_jail),
+            (&mut self.too_many, other.too_many),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+impl From<Imported> for ImportSums {
+    fn from(imported: Imported) -> Self {
+        let Imported {
+            banned,
+            known,
+            expired,
+            spared,
+            no_jail,
+            too_many,
+        } = imported;
+        Self {
+            banned,
+            known,
+            expired,
+            spared,
+            no_jail,
+            too_many,
         }
     }
 }

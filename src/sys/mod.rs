@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod child;
 pub mod clock;
+pub mod filesystem;
+pub mod inotify;
 pub mod kept;
 pub mod memfd;
 pub mod names;
@@ -10,6 +12,7 @@ pub mod netlink;
 pub mod peer;
 pub mod readable;
 pub mod rooted;
+pub mod service_view;
 pub mod timerfd;
 pub mod user;
 pub mod waker;

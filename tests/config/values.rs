@@ -79,7 +79,7 @@ end @ jail.conf:13"
     assert_eq!(shown(&action["p"]), "1 @ jail.conf:9");
     assert_eq!(
         jail["actions"][0]["origin"],
-        format!("{}/jail.conf:4", root.display())
+        format!("{}/jail.conf:8", root.display())
     );
 }
 

@@ -192,7 +192,7 @@ impl Visitor {
         self.ask(|reply| Request::Command(command, reply)).await
     }
 
-    pub(crate) async fn reload(&self) -> Result<(), String> {
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
         self.ask(Request::Reload).await
     }
 

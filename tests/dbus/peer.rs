@@ -141,7 +141,7 @@ async fn every_refusal_has_its_name_and_a_sentence() {
 async fn a_reload_fails_with_the_diagnostics_as_they_are() {
     let script = Script::new();
     let manager = manager(&script).await;
-    manager.reload().await.unwrap();
+    assert_eq!(manager.reload().await.unwrap(), ["jail.conf:2:1: hm"]);
     script.with(|state| state.reload = Some("jail.conf:3:1: no".to_owned()));
 
     let error = manager.reload().await.unwrap_err();

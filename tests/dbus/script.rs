@@ -10,7 +10,7 @@ use banishd::dbus::link::{LoopEnd, ManagerView, News, Request};
 use banishd::dbus::log_control::{Log, UnknownLevel};
 use banishd::dbus::service::{Bus, Options};
 use banishd::engine::address::Offender;
-use banishd::engine::command::{Command, Imported, Refusal, Reply};
+use banishd::engine::command::{Command, Import, Imported, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::ledger::ban::{Ban, Origin};
@@ -89,7 +89,14 @@ impl Script {
             Request::Reload(reply) => {
                 drop(news.try_send(News::Reloading(true)));
                 drop(news.try_send(News::Reloading(false)));
-                drop(reply.send(state.reload.clone().map_or(Ok(()), Err)));
+                drop(
+                    reply.send(
+                        state
+                            .reload
+                            .clone()
+                            .map_or(Ok(vec!["jail.conf:2:1: hm".to_owned()]), Err),
+                    ),
+                );
             }
             Request::Jails(reply) => drop(reply.send(state.views())),
             Request::Jail(wanted, reply) => {
@@ -191,13 +198,7 @@ impl State {
                 drop(news.try_send(News::Events(vec![Event::JailChanged(jail)])));
                 Ok(Reply::Done)
             }
-            Command::Import(bans) => {
-                let banned = u32::try_from(bans.len()).unwrap_or(u32::MAX);
-                Ok(Reply::Imported(Imported {
-                    banned,
-                    ..Imported::default()
-                }))
-            }
+            Command::Import(bans) => Ok(Reply::Imported(self.import(bans))),
         }
     }
 
@@ -233,6 +234,34 @@ impl State {
             drop(news.try_send(News::Events(vec![event])));
         }
         Ok(Reply::Changed(changed))
+    }
+
+    fn import(&mut self, bans: Vec<Import>) -> Imported {
+        let mut sums = Imported::default();
+        for import in bans {
+            let is_over = import.until.is_some_and(|until| until.usec() <= NOW);
+            let key = (import.jail.clone(), import.offender);
+            let fate = match self.bans.contains_key(&key) {
+                _ if self.jails.get(&import.jail) != Some(&JailState::Active) => &mut sums.no_jail,
+                _ if import.offender.unbannable().is_some() => &mut sums.spared,
+                _ if is_over => &mut sums.expired,
+                true => &mut sums.known,
+                false => {
+                    let earlier = import.bans - 1;
+                    let template = ban(&import.jail, &import.offender.to_string());
+                    self.bans.insert(
+                        key,
+                        Ban {
+                            earlier,
+                            ..template
+                        },
+                    );
+                    &mut sums.banned
+                }
+            };
+            *fate += 1;
+        }
+        sums
     }
 
     fn remove(&mut self, news: &mpsc::Sender<News>, by: &str, which: impl Fn(&Ban) -> bool) -> u32 {

@@ -27,7 +27,7 @@ fn service() -> Filter {
 }
 
 /// Each line with what it is: who failed and which of the lines before tell of it, from 0.
-fn judge(filter: &Filter, lines: &[&str]) -> Vec<String> {
+pub(crate) fn judge(filter: &Filter, lines: &[&str]) -> Vec<String> {
     let look = Look {
         max_matches: 100,
         ..Look::default()

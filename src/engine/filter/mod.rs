@@ -215,7 +215,7 @@ pub const MEMORY_SPAN: Span = connection::KEPT_FOR;
 pub enum Machine {
     /// `regex`: linear time.
     Linear,
-    /// `fancy-regex`: back-tracking, within limits.
+    /// Our own, for what `regex` cannot express: back-tracking, within limits.
     Backtracking,
 }
 

@@ -14,6 +14,7 @@ use crate::engine::filter::date::{Dated, Dates};
 use crate::engine::filter::identity::{Identity, identify};
 use crate::engine::filter::lines::{Lines, render};
 use crate::engine::filter::memory::{Complaints, Past, Scratch};
+use crate::engine::filter::pattern::SKIPPED;
 use crate::engine::filter::rule::rules::Rules;
 use crate::engine::filter::rule::{Groups, Rule, Search};
 use crate::engine::filter::slots::{Places, Slots, Values, text};
@@ -414,7 +415,5 @@ fn tell<V: Deref<Target = [u8]>>(
     }
 }
 
-/// Groups of this name hold lines that a match passes over (`<SKIPLINES>`).
-const SKIPPED: &str = "skiplines";
 /// A live line that is further than this from now has a wrong date, or is late: it counts as now.
 const SKEW_MAX: Span = Span::from_secs(60);

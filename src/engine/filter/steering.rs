@@ -6,20 +6,29 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use crate::engine::filter::pattern::expand;
-use crate::engine::filter::rule::{ADDRESS_GROUPS, parse};
+use crate::engine::filter::pattern::{Dialect, Pattern};
+use crate::engine::filter::rule::superset;
 
 /// Whether the `failregex` line `text` leaves the choice of the address to the text of the message.
 /// `false` also for one that does not compile.
 #[must_use]
 pub fn is_steerable(text: &str) -> bool {
-    let Ok(hir) = expand(text).and_then(|expanded| parse(&expanded)) else {
+    let Ok(pattern) = Pattern::parse(text, Dialect::default()) else {
         return false;
     };
-    let shape = shape(&hir);
+    let Some(hir) = superset(&pattern) else {
+        return false;
+    };
+    let groups = ADDRESS_GROUPS
+        .iter()
+        .filter_map(|name| pattern.group(name))
+        .collect::<Vec<_>>();
+    let shape = shape(&hir, &groups);
     let properties = hir.properties();
-    let left = properties.look_set_prefix().contains(Look::Start) && !shape.before;
-    let right = properties.look_set_suffix().contains(Look::EndLF) && !shape.after;
+    let begin = properties.look_set_prefix();
+    let end = properties.look_set_suffix();
+    let left = (begin.contains(Look::Start) || begin.contains(Look::StartLF)) && !shape.before;
+    let right = (end.contains(Look::End) || end.contains(Look::EndLF)) && !shape.after;
     shape.address && !left && !right
 }
 
@@ -37,29 +46,37 @@ struct Shape {
 }
 
 /// Patterns nest at most as deep as `parse` lets them.
-fn shape(hir: &Hir) -> Shape {
+fn shape(hir: &Hir, groups: &[usize]) -> Shape {
     match hir.kind() {
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {
             Shape::default()
         }
         HirKind::Capture(capture) => {
-            let inner = shape(&capture.sub);
-            let name = capture.name.as_deref();
+            let inner = shape(&capture.sub, groups);
+            let is_address = groups
+                .iter()
+                .any(|group| u32::try_from(*group) == Ok(capture.index));
             Shape {
-                address: inner.address || ADDRESS_GROUPS.iter().any(|group| name == Some(*group)),
+                address: inner.address || is_address,
                 ..inner
             }
         }
         HirKind::Repetition(repetition) => {
-            let inner = shape(&repetition.sub);
+            let inner = shape(&repetition.sub, groups);
             let long = repetition.max.is_none_or(|max| max >= ADDRESS_MIN);
             Shape {
                 anywhere: inner.anywhere || long && swallows(&repetition.sub),
                 ..inner
             }
         }
-        HirKind::Concat(parts) => parts.iter().map(shape).fold(Shape::default(), follow),
-        HirKind::Alternation(branches) => branches.iter().map(shape).fold(Shape::default(), either),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .map(|part| shape(part, groups))
+            .fold(Shape::default(), follow),
+        HirKind::Alternation(branches) => branches
+            .iter()
+            .map(|part| shape(part, groups))
+            .fold(Shape::default(), either),
     }
 }
 
@@ -114,6 +131,9 @@ fn swallows(hir: &Hir) -> bool {
         _ => takes(b' ') && takes(b'1'),
     }
 }
+
+/// The groups that can hold the address.
+const ADDRESS_GROUPS: [&str; 3] = ["ip4", "ip6", "fid"];
 
 /// The shortest text that is an address, `::1` or `::`.
 const ADDRESS_MIN: u32 = 2;

@@ -118,7 +118,8 @@ const ALTERNATIVES_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::filter::rule::parse;
+    use crate::engine::filter::pattern::{Dialect, Pattern};
+    use crate::engine::filter::rule::superset;
 
     #[test]
     fn the_most_telling_literals_are_found() {
@@ -133,7 +134,9 @@ mod tests {
             ("(?:abc)+", "", "abc"),
             (".*", "", ""),
         ] {
-            let literals = Literals::of(&parse(pattern).unwrap());
+            let literals = Literals::of(
+                &superset(&Pattern::parse(pattern, Dialect::default()).unwrap()).unwrap(),
+            );
             let join = |list: Vec<&[u8]>| String::from_utf8(list.join(&b'|')).unwrap();
 
             let begin = join(literals.prefixes.iter().map(AsRef::as_ref).collect());

@@ -6,7 +6,9 @@
 
 pub mod rules;
 
+mod backtrack;
 mod literals;
+mod program;
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -16,19 +18,34 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 use crate::engine::filter::Machine;
-use crate::engine::filter::pattern::{Dialect, PatternError, expand};
+use crate::engine::filter::pattern::{Dialect, Pattern, PatternError};
+use crate::engine::filter::rule::backtrack::Backtracker;
 use crate::engine::filter::rule::literals::Literals;
+use crate::engine::filter::rule::program::Program;
 
 /// A pattern ready to be matched.
 #[derive(Debug)]
 pub struct Rule {
-    regex: Regex,
-    /// Slots of the latest search, kept so that the next one need not allocate.
-    slots: Mutex<Option<CaptureLocations>>,
+    engine: Engine,
     /// Literal text without which nothing matches.
     literals: Literals,
     /// The named groups, in the order of the text.
     names: Vec<(Box<str>, usize)>,
+}
+
+/// What runs a pattern.
+#[derive(Debug)]
+enum Engine {
+    Linear {
+        regex: Regex,
+        /// Slots of the latest search, kept so that the next one need not allocate.
+        slots: Mutex<Option<CaptureLocations>>,
+    },
+    Backtracking {
+        program: Program,
+        /// The memory of the latest search, kept likewise.
+        memory: Mutex<Backtracker>,
+    },
 }
 
 impl Rule {
@@ -36,33 +53,37 @@ impl Rule {
     ///
     /// # Errors
     /// What is wrong with it, for people, and where.
-    pub fn compile(text: &str, _dialect: Dialect) -> Result<Self, PatternError> {
-        let error = |what| PatternError { at: 0, what };
-        let expanded = expand(text).map_err(error)?;
-        let hir = parse(&expanded).map_err(error)?;
-        let regex = RegexBuilder::new(&expanded)
-            .unicode(false)
-            .size_limit(SIZE_MAX)
-            .nest_limit(NEST_MAX)
-            .build()
-            .map_err(|_| error("the pattern is too large: use smaller repeat counts".to_owned()))?;
-        let names = regex
-            .capture_names()
-            .enumerate()
-            .filter_map(|(group, name)| Some((name?.into(), group)))
-            .collect();
+    pub fn compile(text: &str, dialect: Dialect) -> Result<Self, PatternError> {
+        let pattern = Pattern::parse(text, dialect)?;
+        let too_large = || PatternError {
+            at: 0,
+            what: "the pattern is too large: use smaller repeat counts".to_owned(),
+        };
+        let hir = superset(&pattern).ok_or_else(too_large)?;
+        let engine = match pattern.linear() {
+            Some(text) => Engine::linear(&text),
+            None => Program::compile(&pattern).map(|program| Engine::Backtracking {
+                program,
+                memory: Mutex::default(),
+            }),
+        };
+        let names = pattern.groups.into_iter().zip(1..);
         Ok(Self {
+            engine: engine.ok_or_else(too_large)?,
             literals: Literals::of(&hir),
-            slots: Mutex::new(None),
-            names,
-            regex,
+            names: names
+                .filter_map(|(name, group)| Some((name?, group)))
+                .collect(),
         })
     }
 
     /// Which machinery runs it.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        Machine::Linear
+        match self.engine {
+            Engine::Linear { .. } => Machine::Linear,
+            Engine::Backtracking { .. } => Machine::Backtracking,
+        }
     }
 
     /// The named groups in the order of the text, each with its number for [`Groups`].
@@ -88,33 +109,61 @@ impl Rule {
     /// the regular expression even where [`Self::may_match`] would have said no.
     pub fn search(&self, text: &[u8], groups: &mut Groups) -> Search {
         groups.spans.clear();
-        let mut slots = self
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .unwrap_or_else(|| self.regex.capture_locations());
-        let found = self.regex.captures_read(&mut slots, text).is_some();
-        if found {
-            groups
-                .spans
-                .extend((0..slots.len()).map(|group| slots.get(group)));
-        }
-        *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = Some(slots);
-        match found {
-            true => Search::Yes,
-            false => Search::No,
+        match &self.engine {
+            Engine::Linear { regex, slots } => {
+                let spare = slots.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let mut locations = spare.unwrap_or_else(|| regex.capture_locations());
+                let found = regex.captures_read(&mut locations, text).is_some();
+                if found {
+                    let spans = (0..locations.len()).map(|group| locations.get(group));
+                    groups.spans.extend(spans);
+                }
+                *slots.lock().unwrap_or_else(PoisonError::into_inner) = Some(locations);
+                Search::of(found)
+            }
+            Engine::Backtracking { program, memory } => {
+                let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = memory.search(program, text);
+                if found == Search::Yes {
+                    groups.spans.extend(memory.spans(program));
+                }
+                found
+            }
         }
     }
 
     /// Whether `text` matches, without telling where.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> Search {
-        match self.may_match(text) && self.regex.is_match(text) {
-            true => Search::Yes,
-            false => Search::No,
+        match &self.engine {
+            _ if !self.may_match(text) => Search::No,
+            Engine::Linear { regex, .. } => Search::of(regex.is_match(text)),
+            Engine::Backtracking { program, memory } => {
+                let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.search(program, text)
+            }
         }
     }
+}
+
+impl Engine {
+    /// `None` if it would be too large.
+    fn linear(text: &str) -> Option<Self> {
+        let regex = RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(SIZE_MAX)
+            .build();
+        Some(Self::Linear {
+            regex: regex.ok()?,
+            slots: Mutex::new(None),
+        })
+    }
+}
+
+/// The syntax tree of a pattern that matches wherever this one does; `None` if it is too large.
+pub(crate) fn superset(pattern: &Pattern) -> Option<Hir> {
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    parser.parse(&pattern.superset()).ok()
 }
 
 /// How a search ended.
@@ -126,6 +175,15 @@ pub enum Search {
     Yes,
     /// It took too many steps and was given up; to be taken for [`Self::No`] and told of, once.
     GaveUp,
+}
+
+impl Search {
+    fn of(found: bool) -> Self {
+        match found {
+            true => Self::Yes,
+            false => Self::No,
+        }
+    }
 }
 
 /// Where the groups of the latest match stand. Made once and used for every search.
@@ -143,6 +201,12 @@ impl Groups {
         Some(start..end)
     }
 
+    /// How many there are, the whole match included; 0 where nothing matched.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.spans.len()
+    }
+
     /// What a group holds; `text` is the text that was searched.
     #[must_use]
     pub fn text<'t>(&self, group: usize, text: &'t [u8]) -> Option<&'t [u8]> {
@@ -152,53 +216,3 @@ impl Groups {
 
 /// A compiled pattern may need this much memory; fail2ban's own need about 30 KiB each.
 const SIZE_MAX: usize = 2 * 1024 * 1024;
-
-/// Nesting of a pattern's groups.
-const NEST_MAX: u32 = 100;
-
-/// The groups that can hold the address, in the order they are asked.
-pub(crate) const ADDRESS_GROUPS: [&str; 3] = ["ip4", "ip6", "fid"];
-
-/// The syntax tree of an expanded pattern.
-pub(crate) fn parse(expanded: &str) -> Result<Hir, String> {
-    ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .nest_limit(NEST_MAX)
-        .build()
-        .parse(expanded)
-        .map_err(|error| explain(&error))
-}
-
-/// What is wrong with a pattern's syntax, on one line, with the place.
-fn explain(error: &regex_syntax::Error) -> String {
-    use regex_syntax::ast::ErrorKind;
-    let (what, place, text) = match error {
-        regex_syntax::Error::Parse(error) => {
-            let what = match error.kind() {
-                ErrorKind::UnsupportedLookAround => {
-                    "look-around, (?=…) or (?<…), is not supported: write the cases as patterns of their own".to_owned()
-                }
-                ErrorKind::UnsupportedBackreference => {
-                    "back-references are not supported: write the cases as patterns of their own".to_owned()
-                }
-                ErrorKind::GroupNameDuplicate { .. } => {
-                    "a tag or a named group stands there twice: write two patterns".to_owned()
-                }
-                kind => kind.to_string(),
-            };
-            (what, error.span().start.offset, error.pattern())
-        }
-        regex_syntax::Error::Translate(error) => (
-            error.kind().to_string(),
-            error.span().start.offset,
-            error.pattern(),
-        ),
-        _ => return error.to_string().replace('\n', " "),
-    };
-    let near: String = text.get(place..).unwrap_or("").chars().take(20).collect();
-    if near.is_empty() {
-        return format!("{what}, at its end");
-    }
-    format!("{what}, at '{near}'")
-}

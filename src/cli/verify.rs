@@ -1,0 +1,216 @@
+//! `banishctl verify`: everything that a start would say of the configuration, without a daemon.
+//!
+//! Comes in: a directory, or none for the one that the service reads. Goes out: diagnostics with their
+//! lines, a summary, an exit code. Run by root it first becomes what the service is, because files that
+//! only root can read are the commonest mistake.
+
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::render;
+use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::files::Layout;
+use crate::config::load;
+use crate::engine::settings::Settings;
+use crate::sys::service_view::{self, View, ViewError};
+use crate::sys::user;
+
+/// The arguments of `verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The configuration: a directory like /etc/banishd or /etc/fail2ban
+    directory: Option<PathBuf>,
+
+    /// The shipped configuration
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/banishd")]
+    vendor_dir: PathBuf,
+}
+
+/// What a configuration comes to.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// For stdout.
+    pub(crate) text: String,
+    /// For stderr: how far the judgement goes.
+    pub(crate) remark: Option<String>,
+    /// The exit code: 1 where there is an error.
+    pub(crate) code: u8,
+}
+
+/// What banishd.service sees: `ProtectHome=yes`, `PrivateTmp=yes`, `User=banishd`.
+const SERVICE: View<'static> = View {
+    user: "banishd",
+    closed: &["/home", "/root", "/run/user"],
+    private: &["/tmp", "/var/tmp"],
+};
+
+impl Verify {
+    /// Reads and judges. To be called before the process has threads.
+    pub(crate) fn run(&self, json: bool) -> Verdict {
+        let directory = self.directory.as_deref().map(absolute);
+        let remark = match user::effective() {
+            0 => match service_view::take(&SERVICE) {
+                Ok(()) => None,
+                Err(error) => Some(unjudged(&error)),
+            },
+            _ => Some(
+                "Judged by your own rights: only root can judge by those of the service."
+                    .to_owned(),
+            ),
+        };
+        if let Some(missing) = directory
+            .as_deref()
+            .filter(|directory| is_missing(directory))
+        {
+            return Verdict {
+                text: String::new(),
+                remark: Some(format!("There is no directory '{}'.", missing.display())),
+                code: 2,
+            };
+        }
+        let layout = Layout::choose(directory.as_deref(), &self.vendor_dir);
+        let (settings, problems) = load(&layout);
+        let report = Report::new(&layout, &settings, &problems);
+        Verdict {
+            text: match json {
+                true => render::to_json(&report),
+                false => report.text(&problems),
+            },
+            remark,
+            code: u8::from(report.errors > 0),
+        }
+    }
+}
+
+/// Diagnostics name whole paths, wherever they are read.
+fn absolute(directory: &Path) -> PathBuf {
+    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
+/// Whether there is no such directory, as opposed to one that cannot be looked into.
+fn is_missing(directory: &Path) -> bool {
+    match directory.metadata() {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
+fn unjudged(error: &ViewError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    let whose = match error {
+        ViewError::NoUser(_) => "Judged by root's rights",
+        ViewError::Mount(_) => "Judged by the rights of the service's user, but in full view",
+        ViewError::User(..) => "Judged by other rights than the service's",
+    };
+    format!(
+        "{whose}, so files that the service cannot read may go unnoticed: {error}{}.",
+        cause.unwrap_or_default()
+    )
+}
+
+/// All of it, for JSON.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    configuration_directory: String,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    jails: Vec<String>,
+    failed: Vec<Failed<'a>>,
+    diagnostics: Vec<Line<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed<'a> {
+    jail: String,
+    reason: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    level: String,
+    file: &'a str,
+    line: usize,
+    column: usize,
+    message: &'a str,
+    remedy: &'a str,
+}
+
+impl<'a> Report<'a> {
+    fn new(layout: &Layout, settings: &'a Settings, problems: &'a [Diagnostic]) -> Self {
+        let count = |level| {
+            problems
+                .iter()
+                .filter(|problem| problem.level == level)
+                .count()
+        };
+        let failed = settings.failed.iter();
+        Self {
+            configuration_directory: layout.admin.display().to_string(),
+            errors: count(Level::Error),
+            warnings: count(Level::Warning),
+            notes: count(Level::Note),
+            jails: settings.jails.keys().map(ToString::to_string).collect(),
+            failed: failed
+                .map(|(jail, reason)| Failed {
+                    jail: jail.to_string(),
+                    reason,
+                })
+                .collect(),
+            diagnostics: problems.iter().map(Line::of).collect(),
+        }
+    }
+
+    fn text(&self, problems: &[Diagnostic]) -> String {
+        let mut text = String::new();
+        for problem in problems {
+            let _ = writeln!(text, "{}\n", problem.excerpt());
+        }
+        let counts = [
+            (self.errors, "error"),
+            (self.warnings, "warning"),
+            (self.notes, "note"),
+        ];
+        let counts = counts.map(|(count, name)| plural(count, name));
+        let mut jails = format!("{} would run", plural(self.jails.len(), "jail"));
+        if !self.failed.is_empty() {
+            let names: Vec<&str> = self
+                .failed
+                .iter()
+                .map(|failed| failed.jail.as_str())
+                .collect();
+            let _ = write!(jails, ", {} would not: {}", names.len(), names.join(", "));
+        }
+        let _ = writeln!(
+            text,
+            "{}: {}; {jails}",
+            self.configuration_directory,
+            counts.join(", ")
+        );
+        text
+    }
+}
+
+impl<'a> Line<'a> {
+    fn of(problem: &'a Diagnostic) -> Self {
+        Self {
+            level: problem.level.to_string(),
+            file: problem.place.file(),
+            line: problem.place.line(),
+            column: problem.place.column(),
+            message: &problem.message,
+            remedy: &problem.remedy,
+        }
+    }
+}
+
+fn plural(count: usize, name: &str) -> String {
+    match count {
+        0 => format!("no {name}s"),
+        1 => format!("1 {name}"),
+        count => format!("{count} {name}s"),
+    }
+}

@@ -1,0 +1,163 @@
+//! One open file and how far it has been read.
+//!
+//! Comes in: a path, or a place of an earlier run. Goes out: pieces of the file that follow each other. It
+//! must never give a piece of a file that was truncated meanwhile for one of the old content.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use encoding_rs::Encoding;
+
+use crate::engine::record::MESSAGE_MAX;
+use crate::logfile::lines::Unit;
+use crate::logfile::place::{FileId, HEAD_MAX, Head, Place, beginning};
+
+/// A file that is being read.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) file: File,
+    pub(crate) id: FileId,
+    offset: u64,
+    /// What the file began with, as far as it has been read, up to [`HEAD_MAX`].
+    head: Vec<u8>,
+    is_within: bool,
+    /// What its byte order mark says.
+    marked: Option<&'static Encoding>,
+}
+
+/// What [`Tail::read`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// So many bytes are in the buffer, and a line ends among them or is cut.
+    Some(usize),
+    /// Nothing yet; at most the beginning of a line.
+    End,
+    /// What had been read is there no more: the file was truncated.
+    Truncated,
+}
+
+impl Tail {
+    /// At the beginning of the file at `path`.
+    ///
+    /// # Errors
+    /// As open(2); what is no regular file is not found.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // A FIFO would block, a terminal would become ours.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Self {
+            id: FileId::of(&metadata),
+            file,
+            offset: 0,
+            head: Vec::new(),
+            is_within: false,
+            marked: None,
+        })
+    }
+
+    /// Goes to where `place` says, of this file or of one with the same content.
+    pub(crate) fn seek(&mut self, place: &Place) -> io::Result<()> {
+        let length = usize::try_from(place.offset).unwrap_or(HEAD_MAX);
+        self.head = beginning(&self.file, length.min(HEAD_MAX))?;
+        self.marked = Encoding::for_bom(&self.head).map(|(encoding, _)| encoding);
+        self.offset = place.offset;
+        self.is_within = place.is_within;
+        Ok(())
+    }
+
+    /// Goes to the end; the rest of a line that somebody has begun there is none.
+    pub(crate) fn seek_end(&mut self) -> io::Result<()> {
+        let offset = self.file.metadata()?.len();
+        let mut last = [b'\n'];
+        if let Some(before) = offset.checked_sub(1) {
+            self.file.read_at(&mut last, before)?;
+        }
+        let place = Place {
+            offset,
+            is_within: last != [b'\n'],
+            ..self.place()
+        };
+        self.seek(&place)
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            id: self.id,
+            offset: self.offset,
+            head: Head::of(&self.head),
+            is_within: self.is_within,
+        }
+    }
+
+    /// Whether anything of it has been read.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.offset > 0
+    }
+
+    pub(crate) fn is_within(&self) -> bool {
+        self.is_within
+    }
+
+    /// How its bytes are to be read: as the file says, or as the administrator does.
+    pub(crate) fn encoding(&self, wanted: Option<&'static Encoding>) -> Option<&'static Encoding> {
+        self.marked
+            .filter(|marked| *marked != encoding_rs::UTF_8)
+            .or(wanted)
+    }
+
+    /// Reads what follows into `buffer`.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        wanted: Option<&'static Encoding>,
+    ) -> io::Result<Piece> {
+        let mut count = self.file.read_at(buffer, self.offset)?;
+        if self.offset == 0
+            && let Some((encoding, length)) =
+                Encoding::for_bom(buffer.get(..count).unwrap_or_default())
+        {
+            self.marked = Some(encoding);
+            self.advance(buffer.get(..length).unwrap_or_default(), false);
+            count = self.file.read_at(buffer, self.offset)?;
+        }
+        // Looked at afterwards: where the beginning still stands, so did what was read.
+        let stands = beginning(&self.file, self.head.len())? == self.head;
+        if !stands || (count == 0 && self.file.metadata()?.len() < self.offset) {
+            return Ok(Piece::Truncated);
+        }
+        let bytes = buffer.get(..count).unwrap_or_default();
+        let unit = Unit::of(self.encoding(wanted));
+        let is_useful = self.is_within
+            || count > MESSAGE_MAX
+            || bytes.first() == Some(&0)
+            || unit.newline(bytes).is_some();
+        Ok(match is_useful && count >= unit.width() {
+            true => Piece::Some(count),
+            false => Piece::End,
+        })
+    }
+
+    /// These bytes are done with.
+    pub(crate) fn advance(&mut self, bytes: &[u8], is_within: bool) {
+        let missing = HEAD_MAX.saturating_sub(self.head.len());
+        self.head.extend(bytes.iter().take(missing));
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.offset = self.offset.saturating_add(count);
+        self.is_within = is_within;
+    }
+
+    /// Whether it has no name any more, so that nobody else can find it.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+}

@@ -1,0 +1,104 @@
+//! The set-up of a hundred tutorials, as people have it in /etc/fail2ban: it must do what it says.
+
+use std::fs;
+use std::path::Path;
+
+use banishd::config::diagnostic::{Diagnostic, Level};
+use banishd::config::files::Layout;
+use banishd::config::load;
+use banishd::engine::filter::{Names, Text};
+use banishd::engine::settings::{JailName, JailSettings, LogLevel, Protocol, Settings};
+use banishd::engine::time::{BanTime, Span};
+
+use crate::config::root;
+
+/// Copies the tree, its log being `log`.
+fn tree(log: &str) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    let from = root().join("tests/data/config/tutorial");
+    for directory in ["", "filter.d", "action.d"] {
+        fs::create_dir_all(copy.path().join(directory)).expect("a directory");
+        for entry in fs::read_dir(from.join(directory)).expect("the tree") {
+            let path = entry.expect("a file").path();
+            if path.is_file() {
+                let text = fs::read_to_string(&path).expect("a file");
+                let name = path.file_name().expect("a name");
+                let to = copy.path().join(directory).join(name);
+                fs::write(to, text.replace("/var/log/auth.log", log)).expect("a file");
+            }
+        }
+    }
+    copy
+}
+
+fn read(tree: &Path) -> (Settings, Vec<Diagnostic>) {
+    load(&Layout {
+        services: root().join("tests/data/none"),
+        ..Layout::fail2ban(tree.to_owned())
+    })
+}
+
+fn ssh(settings: &Settings) -> &JailSettings {
+    let name = JailName::new("SSH").expect("a name");
+    settings.jails.get(&name).expect("the jail SSH")
+}
+
+#[test]
+fn the_classic_tutorial_runs_and_falls_back_to_the_journal() {
+    let tree = tree("/nonexistent/var/log/auth.log");
+
+    let (settings, problems) = read(tree.path());
+
+    let place = format!("{}/", tree.path().display());
+    let told: Vec<String> = problems
+        .iter()
+        .map(|problem| problem.to_string().replace(&place, ""))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    fail2ban.conf:7:1: note: the options dbfile, logtarget, pidfile, socket, syslogsocket mean nothing to banishd (ignored: the state is in /var/lib/banishd, the log is the journal, systemd knows the process, banishd is on the system bus)
+    jail.local:25:11: note: there is no log file /nonexistent/var/log/auth.log (the journal is read instead: _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-ssh.slice + _SYSTEMD_SLICE=system-sshd.slice)
+    ");
+    assert!(problems.iter().all(|problem| problem.level == Level::Note));
+    assert_eq!(settings.failed.len(), 0);
+    assert_eq!(settings.global.log_level, LogLevel::Notice);
+    assert_eq!(settings.global.purge_age, Span::from_secs(2 * 86_400));
+    let jail = ssh(&settings);
+    assert_eq!(jail.max_retry, 6);
+    assert_eq!(jail.find_time, Span::from_secs(600));
+    assert_eq!(jail.ban_time, BanTime::For(Span::from_secs(600)));
+    assert_eq!(jail.rules.ports.to_string(), "22");
+    assert_eq!(jail.rules.protocol, Protocol::Tcp);
+    assert_eq!(jail.files, []);
+    assert!(
+        jail.matches
+            .to_string()
+            .starts_with("_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + "),
+        "{}",
+        jail.matches
+    );
+    let spec = jail.filter.spec();
+    assert_eq!(
+        (spec.text, spec.names, spec.fail.len()),
+        (Text::Line, Names::Warn, 11)
+    );
+}
+
+#[test]
+fn the_classic_tutorial_reads_its_log_file_where_there_is_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("auth.log");
+    fs::write(&log, "").expect("a log");
+    let tree = tree(&log.display().to_string());
+
+    let (settings, problems) = read(tree.path());
+
+    assert!(problems.iter().all(|problem| problem.level == Level::Note));
+    let jail = ssh(&settings);
+    let files: Vec<&str> = jail
+        .files
+        .iter()
+        .map(|file| file.pattern.as_str())
+        .collect();
+    assert_eq!(files, [log.to_str().expect("text")]);
+    assert_eq!(jail.matches.to_string(), "");
+}
