@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::cli::render;
+use crate::cli::verify::Verdict;
 use crate::config::diagnostic::Level;
 use crate::config::dump::dump;
 use crate::config::files::Layout;
@@ -32,33 +33,24 @@ pub(crate) struct ConfigDump {
     vendor_dir: PathBuf,
 }
 
-/// What there is to print.
-pub(crate) struct Dumped {
-    /// For stdout.
-    pub(crate) text: String,
-    /// For stderr: what could not be resolved.
-    pub(crate) errors: String,
-}
-
 impl ConfigDump {
     /// Reads and resolves.
-    pub(crate) fn run(&self, json: bool) -> Dumped {
+    pub(crate) fn run(&self, json: bool) -> Verdict {
         let layout = Layout::choose(self.config_dir.as_deref(), &self.vendor_dir);
         let dump = dump(&layout, self.jail.as_deref());
-        let errors = dump
-            .problems
-            .iter()
-            .filter(|problem| problem.level == Level::Error);
-        let mut errors: String = errors.map(|problem| format!("{problem}\n")).collect();
+        let errors = dump.problems.iter();
+        let errors = errors.filter(|problem| problem.level == Level::Error);
+        let mut errors: Vec<String> = errors.map(ToString::to_string).collect();
         if let Some(jail) = self.jail.as_ref().filter(|_| dump.jails.is_empty()) {
-            errors.push_str(&format!("There is no jail '{jail}'.\n"));
+            errors.push(format!("There is no jail '{jail}'."));
         }
-        Dumped {
+        Verdict {
             text: match json {
                 true => render::to_json(&dump),
                 false => dump.to_text(),
             },
-            errors,
+            code: u8::from(!errors.is_empty()),
+            remark: Some(errors.join("\n")).filter(|errors| !errors.is_empty()),
         }
     }
 }

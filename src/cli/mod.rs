@@ -21,11 +21,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
-use crate::cli::config_dump::{ConfigDump, ConfigVerb};
+use crate::cli::config_dump::ConfigVerb;
 use crate::cli::conformance::Conformance;
 use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
-use crate::cli::verify::Verify;
+use crate::cli::verify::{Verdict, Verify};
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -136,11 +136,16 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match &arguments.verb {
-        Verb::Filter { verb } => return offline(verb, arguments.json),
-        Verb::Verify(verify) => return checked(verify, arguments.json),
-        Verb::Config(ConfigVerb::Dump(dump)) => return dumped(dump, arguments.json),
-        _ => {}
+    if let Verb::Filter { verb } = &arguments.verb {
+        return offline(verb, arguments.json);
+    }
+    let offline = match &arguments.verb {
+        Verb::Verify(verify) => Some(verify.run(arguments.json)),
+        Verb::Config(ConfigVerb::Dump(dump)) => Some(dump.run(arguments.json)),
+        _ => None,
+    };
+    if let Some(verdict) = offline {
+        return told(&verdict);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -192,25 +197,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Needs neither bus nor daemon.
-fn checked(verify: &Verify, json: bool) -> ExitCode {
-    let verdict = verify.run(json);
+/// Says what came of a verb that needs neither bus nor daemon.
+fn told(verdict: &Verdict) -> ExitCode {
     if let Some(remark) = &verdict.remark {
         let _ = writeln!(std::io::stderr(), "{remark}");
     }
     match print(&verdict.text) {
         Ok(()) => ExitCode::from(verdict.code),
         Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// Neither does this.
-fn dumped(dump: &ConfigDump, json: bool) -> ExitCode {
-    let dumped = dump.run(json);
-    let _ = write!(std::io::stderr(), "{}", dumped.errors);
-    match (print(&dumped.text), dumped.errors.as_str()) {
-        (Ok(()), "") => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
     }
 }
 

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::LogType;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::reading::Reading;
-use crate::config::resolve::{self, Jails, LogType, ResolvedFilter};
+use crate::config::resolve::{self, Jails, ResolvedFilter};
 use crate::config::tree::Value;
 use crate::config::{spec, value};
 use crate::engine::filter::FilterSpec;

@@ -11,8 +11,10 @@ use serde::Serialize;
 use crate::config::action::ResolvedAction;
 use crate::config::diagnostic::{Diagnostic, Place};
 use crate::config::files::Layout;
-use crate::config::resolve::{Jails, LogType, ResolvedJail};
+use crate::config::jail::log_type;
+use crate::config::resolve::{Jails, ResolvedJail};
 use crate::config::tree::Value;
+use crate::config::value;
 
 /// What a configuration amounts to.
 #[derive(Debug, Serialize)]
@@ -65,7 +67,7 @@ pub fn dump(layout: &Layout, only: Option<&str>) -> Dump {
     let sections: Vec<String> = sections.filter(wanted).collect();
     let mut found = BTreeMap::new();
     for name in sections {
-        let log = log_type(&jails, &name);
+        let log = log_type(&mut jails, &name);
         let jail = jails.resolve(&name, log);
         problems.extend(jail.problems.iter().cloned());
         found.insert(name, JailDump::of(jail));
@@ -80,18 +82,7 @@ pub fn dump(layout: &Layout, only: Option<&str>) -> Dump {
 
 fn is_on(jails: &Jails<'_>, section: &str) -> bool {
     let value = jails.option(section, "enabled").and_then(Result::ok);
-    let text = value
-        .map(|value| value.text.to_lowercase())
-        .unwrap_or_default();
-    ["1", "on", "true", "yes"].contains(&text.trim())
-}
-
-fn log_type(jails: &Jails<'_>, section: &str) -> LogType {
-    let value = jails.option(section, "backend").and_then(Result::ok);
-    match value.is_some_and(|value| value.text.starts_with("systemd")) {
-        true => LogType::Journal,
-        false => LogType::File,
-    }
+    value.and_then(|value| value::boolean(&value.text)) == Some(true)
 }
 
 impl Dump {

@@ -3,13 +3,14 @@
 //! Comes in: all jails' texts and the name of one. Goes out: valid settings, or why the jail cannot run,
 //! and every diagnostic on the way. One jail never sees another.
 
+use crate::config::LogType;
 use crate::config::action::ResolvedAction;
 use crate::config::backend::{self, Backend};
 use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::encoding;
 use crate::config::options;
 use crate::config::reading::Reading;
-use crate::config::resolve::{Jails, LogType};
+use crate::config::resolve::Jails;
 use crate::config::rules;
 use crate::config::source::{self, Found, Source};
 use crate::config::spec;
@@ -96,6 +97,27 @@ fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
         let message = format!("'{}' is neither true nor false", value.text.trim());
         Diagnostic::error(value.entry.value_place(), message, "write true or false")
     })
+}
+
+/// Which kind of log [`read`] finds for the jail.
+pub(crate) fn log_type(jails: &mut Jails<'_>, section: &str) -> LogType {
+    let backend = jails.option(section, "backend").and_then(Result::ok);
+    let backend = backend.and_then(|value| backend::parse(&value).ok());
+    if matches!(backend, Some(Backend::Systemd(_))) {
+        return LogType::Journal;
+    }
+    let mut reader = Reader {
+        jails,
+        section,
+        services: "",
+        incomplete: false,
+    };
+    let mut jail = reader.resolve(LogType::File);
+    let found = source::files(&mut jail.reading);
+    match matches!(found, Found::Nothing) && matches!(jail.falls_back(), Fallback::Journal(_)) {
+        true => LogType::Journal,
+        false => LogType::File,
+    }
 }
 
 /// A jail being read.

@@ -55,8 +55,18 @@ use std::sync::Arc;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::Outcome;
+use crate::config::reading::Reading;
 use crate::config::resolve::Jails;
 use crate::engine::settings::{JailName, Settings};
+
+/// Which kind of log a filter is for; fail2ban's `logtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogType {
+    /// Lines of files.
+    File,
+    /// Entries of the journal.
+    Journal,
+}
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
 #[must_use]
@@ -151,7 +161,7 @@ pub fn parse_only(text: &str) -> usize {
     let names: Vec<String> = jails.sections().map(|(name, _)| name.to_owned()).collect();
     let mut count = 0;
     for name in names {
-        let jail = jails.resolve(&name, resolve::LogType::Journal);
+        let jail = jails.resolve(&name, LogType::Journal);
         let properties = jail.actions.iter().map(|action| action.properties.len());
         count += jail.options.len() + jail.filter.options.len() + properties.sum::<usize>();
     }

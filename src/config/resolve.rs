@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::config::LogType;
 use crate::config::action::{self, ResolvedAction};
 use crate::config::arguments::{self, Call};
 use crate::config::definition::{DEFINITION, Definition};
@@ -15,15 +16,6 @@ use crate::config::files::Layout;
 use crate::config::layers::{Layers, Library};
 use crate::config::options::nearest;
 use crate::config::tree::{DEFAULT, Fuel, Given, Scope, Table, Value};
-
-/// Which kind of log a filter is for; fail2ban's `logtype`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogType {
-    /// Lines of files.
-    File,
-    /// Entries of the journal.
-    Journal,
-}
 
 impl LogType {
     /// What filters call it.

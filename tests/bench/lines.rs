@@ -10,9 +10,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use banishd::config::LogType;
 use banishd::config::alone;
 use banishd::config::files::Layout;
-use banishd::config::resolve::LogType;
 use banishd::engine::filter::date::{DateMemory, Dates};
 use banishd::engine::filter::{Filter, Look, Memory};
 use banishd::engine::record::Record;

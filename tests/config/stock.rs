@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use banishd::config::dump::dump;
 use banishd::config::files::Layout;
 use banishd::config::load;
 
@@ -19,28 +20,33 @@ fn jails(tree: &Path) -> Vec<String> {
     headers.filter(own).map(str::to_owned).collect()
 }
 
-/// Makes an empty file for each `logpath`, a `*` in it replaced by a word.
+/// Makes an empty file for each `logpath`, a `*` in it replaced by a word. A jail whose log lies
+/// elsewhere than in the tree gets another one: a jail without a file would read the journal here.
 fn create_logs(tree: &Path) {
-    let dump = banishd::config::dump::dump(&Layout::fail2ban(tree.to_owned()), None);
+    let root = tree.display().to_string();
+    let elsewhere = format!("{root}/elsewhere.log");
+    fs::write(&elsewhere, "").expect("a file");
+    let mut moved = String::new();
+    let dump = dump(&Layout::fail2ban(tree.to_owned()), None);
     let data = serde_json::to_value(&dump).expect("JSON");
-    for jail in data["jails"].as_object().expect("jails").values() {
-        let paths = jail["options"]["logpath"]["value"]
-            .as_str()
-            .unwrap_or_default();
-        for path in paths
-            .lines()
-            .filter(|path| path.starts_with(&tree.display().to_string()))
-        {
-            let path = path
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .replace('*', "any");
+    for (name, jail) in data["jails"].as_object().expect("jails") {
+        let paths = &jail["options"]["logpath"]["value"];
+        let paths = paths.as_str().unwrap_or_default().lines();
+        let (inside, outside): (Vec<&str>, Vec<&str>) =
+            paths.partition(|path| path.starts_with(&root) || path.starts_with("/etc/"));
+        if !outside.is_empty() {
+            let _ = write!(moved, "[{name}]\nlogpath = {elsewhere}\n");
+        }
+        for path in inside.into_iter().filter(|path| path.starts_with(&root)) {
+            let path = path.split(' ').next().unwrap_or_default();
+            let path = path.replace('*', "any");
             let directory = Path::new(&path).parent().expect("a directory");
             fs::create_dir_all(directory).expect("a directory");
             fs::write(&path, "").expect("a file");
         }
     }
+    fs::create_dir_all(tree.join("jail.d")).expect("a directory");
+    fs::write(tree.join("jail.d/elsewhere.local"), moved).expect("a file");
 }
 
 /// Where we read otherwise than the fail2ban that is compared with, and why.
@@ -109,7 +115,7 @@ fn every_stock_action_reads_as_fail2ban_reads_it() {
         let action = name.strip_suffix(".conf").unwrap_or(&name);
         let _ = write!(
             more,
-            "[with-{name}]\nenabled = true\nfilter = sshd[mode=extra]\nlogpath = /dev/null\naction = {action}[port=\"1,2\"]\n"
+            "[with-{name}]\nenabled = true\nfilter = sshd[mode=extra]\nlogpath = /etc/passwd\naction = {action}[port=\"1,2\"]\n"
         );
     }
     assert!(more.lines().count() > 300);

@@ -15,6 +15,19 @@ fn read(tree: &Path) -> Value {
     serde_json::to_value(&dump).expect("JSON")["jails"]["a"].take()
 }
 
+/// A value, each line with its origin below `root`.
+fn shown(value: &Value, root: &Path) -> String {
+    let place = format!("{}/", root.display());
+    let origins = value["origins"].as_array().expect("places").iter();
+    let origins = origins.map(|origin| origin.as_str().expect("a place").replace(&place, ""));
+    let lines = value["value"].as_str().expect("a text").split('\n');
+    let lines: Vec<String> = lines
+        .zip(origins)
+        .map(|(line, at)| format!("{line} @ {at}"))
+        .collect();
+    lines.join("\n")
+}
+
 #[test]
 fn every_line_of_a_value_is_told_where_it_comes_from() {
     let tree = tempfile::tempdir().expect("a directory");
@@ -43,17 +56,7 @@ fn every_line_of_a_value_is_told_where_it_comes_from() {
 
     let jail = read(root);
 
-    let shown = |value: &Value| {
-        let place = format!("{}/", root.display());
-        let origins = value["origins"].as_array().expect("places").iter();
-        let origins = origins.map(|origin| origin.as_str().expect("a place").replace(&place, ""));
-        let lines = value["value"].as_str().expect("a text").split('\n');
-        let lines: Vec<String> = lines
-            .zip(origins)
-            .map(|(line, at)| format!("{line} @ {at}"))
-            .collect();
-        lines.join("\n")
-    };
+    let shown = |value: &Value| shown(value, root);
     assert_eq!(
         shown(&jail["options"]["failregex"]),
         " @ filter.d/f.conf:7
@@ -79,7 +82,7 @@ end @ jail.conf:13"
     assert_eq!(shown(&action["p"]), "1 @ jail.conf:9");
     assert_eq!(
         jail["actions"][0]["origin"],
-        format!("{}/jail.conf:4", root.display())
+        format!("{}/jail.conf:8", root.display())
     );
 }
 

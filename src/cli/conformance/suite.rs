@@ -13,9 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::conformance::sample::{Expected, Options, Sample, Step, parse};
+use crate::config::LogType;
 use crate::config::alone;
 use crate::config::files::Layout;
-use crate::config::resolve::LogType;
 use crate::engine::filter::{Filter, FilterSpec, Hit, Look, Memory, Names, Standing, Trial};
 use crate::engine::record::Record;
 use crate::engine::time::{Span, Timestamp};

@@ -11,7 +11,7 @@ use encoding_rs::Encoding;
 
 use crate::cli::filter_test::TestError;
 use crate::cli::lines::Lines;
-use crate::config::resolve::LogType;
+use crate::config::LogType;
 use crate::engine::filter::Filter;
 use crate::engine::record::Record;
 use crate::engine::settings::{Journal, Matches};

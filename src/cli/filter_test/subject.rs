@@ -8,10 +8,10 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use crate::cli::filter_test::TestError;
+use crate::config::LogType;
 use crate::config::alone::{self, Alone};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::files::Layout;
-use crate::config::resolve::LogType;
 use crate::engine::filter::{FilterSpec, Names, Text};
 use crate::engine::settings::Matches;
 
