@@ -111,7 +111,7 @@ impl Readers {
     pub fn reads(&self, log: &LogName) -> bool {
         self.sources.iter().any(|source| match &source.origin {
             Origin::Journal(journal) => LogName::of_journal(journal) == *log,
-            Origin::Files => log.as_str().starts_with("file:"),
+            Origin::Files => log.file().is_some(),
         })
     }
 
