@@ -107,6 +107,14 @@ impl Readers {
         Ok(())
     }
 
+    /// Whether a reader looks after this log.
+    pub fn reads(&self, log: &LogName) -> bool {
+        self.sources.iter().any(|source| match &source.origin {
+            Origin::Journal(journal) => LogName::of_journal(journal) == *log,
+            Origin::Files => log.file().is_some(),
+        })
+    }
+
     /// Has every reader take its part of the new tasks.
     pub fn switch(&mut self, generation: u64, wanted: &BTreeMap<Origin, Vec<Task>>) {
         for source in &self.sources {

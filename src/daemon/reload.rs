@@ -95,6 +95,7 @@ impl Daemon {
         if let Err(error) = readers.settle(now.wall, &wanted, self.engine.positions()) {
             self.note(Some(format!("not all logs are read: {}", chain(&error))));
         }
+        self.engine.handle_logs(now, |log| readers.reads(log));
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));

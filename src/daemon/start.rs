@@ -117,6 +117,7 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let mut readers = Readers::new(args.journal_dir);
     let read = readers.settle(now.wall, &wanted, daemon.engine.positions());
     read.map_err(StartError::Reader)?;
+    daemon.engine.handle_logs(now, |log| readers.reads(log));
     let ending = tokio::select! {
         ending = daemon.run(&mut readers) => ending,
         _ = host.task => Err(StartError::TaskGone("the watch over the host's addresses")),

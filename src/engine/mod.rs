@@ -101,15 +101,13 @@ impl Engine {
         }
     }
 
-    /// These logs are read from here on, and no others: where reading of the others ended is forgotten.
-    /// To be told at the start and after a reload.
-    pub fn handle_logs(&mut self, now: Now, logs: &[LogName]) {
-        self.observe(now);
-        let gone = |log: &&LogName| !logs.contains(log);
+    /// Logs that are not read any more, after the start or a reload, are forgotten: their age would hold
+    /// back the ends of bans.
+    pub fn handle_logs(&mut self, now: Now, is_read: impl Fn(&LogName) -> bool) {
+        let gone = |log: &&LogName| !is_read(log);
         let gone: Vec<LogName> = self.positions.keys().filter(gone).cloned().collect();
         for log in gone {
-            self.positions.remove(&log);
-            self.outbox.mark_position(now, &log);
+            self.handle_log_gone(now, &log);
         }
     }
 
