@@ -4,7 +4,11 @@
 //! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
 
 mod client;
+mod config_dump;
+mod conformance;
+mod filter_test;
 pub mod import;
+mod lines;
 mod monitor;
 mod render;
 mod span;
@@ -17,6 +21,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
+use crate::cli::config_dump::{ConfigDump, ConfigVerb};
+use crate::cli::conformance::Conformance;
+use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
 use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
@@ -90,6 +97,14 @@ enum Verb {
     Monitor,
     /// Check the configuration as the service would read it, without running it
     Verify(Verify),
+    /// Look at the configuration, without the daemon
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Try filters, without the daemon
+    Filter {
+        #[command(subcommand)]
+        verb: FilterVerb,
+    },
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -97,6 +112,14 @@ enum Verb {
         /// The message
         message: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum FilterVerb {
+    /// Try a filter on log lines
+    Test(Box<Test>),
+    /// Put filters to annotated log lines
+    Conformance(Conformance),
 }
 
 #[derive(Debug, Args)]
@@ -113,8 +136,11 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Verb::Verify(verify) = &arguments.verb {
-        return checked(verify, arguments.json);
+    match &arguments.verb {
+        Verb::Filter { verb } => return offline(verb, arguments.json),
+        Verb::Verify(verify) => return checked(verify, arguments.json),
+        Verb::Config(ConfigVerb::Dump(dump)) => return dumped(dump, arguments.json),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -135,6 +161,37 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The verbs that need neither bus nor daemon.
+fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut print = |text: &str| stdout.write_all(text.as_bytes());
+    let result = match verb {
+        FilterVerb::Conformance(conformance) => conformance.run(json, &mut print),
+        FilterVerb::Test(test) => test.run(json, &mut print),
+    };
+    match result.and_then(|code| stdout.flush().map(|()| code).map_err(TestError::Output)) {
+        Ok(code) => code,
+        Err(TestError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", chain(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// An error and what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
+
 /// Needs neither bus nor daemon.
 fn checked(verify: &Verify, json: bool) -> ExitCode {
     let verdict = verify.run(json);
@@ -144,6 +201,16 @@ fn checked(verify: &Verify, json: bool) -> ExitCode {
     match print(&verdict.text) {
         Ok(()) => ExitCode::from(verdict.code),
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Neither does this.
+fn dumped(dump: &ConfigDump, json: bool) -> ExitCode {
+    let dumped = dump.run(json);
+    let _ = write!(std::io::stderr(), "{}", dumped.errors);
+    match (print(&dumped.text), dumped.errors.as_str()) {
+        (Ok(()), "") => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -244,9 +311,11 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         Verb::Status { .. }
         | Verb::Bans { .. }
         | Verb::Why { .. }
+        | Verb::Config(_)
         | Verb::Import { .. }
         | Verb::Monitor
-        | Verb::Verify(_) => {
+        | Verb::Verify(_)
+        | Verb::Filter { .. } => {
             return Ok(String::new());
         }
     };

@@ -110,7 +110,7 @@ impl Compiled {
             .candidates(text)
             .find(|(index, rule)| complaints.heed(Part::Fail, *index, rule.search(text, groups)))?;
         let judgement = sight.judge((&mut memory.past, complaints), (index, groups), None);
-        judgement.found(index, sight.reading.time)
+        judgement.found(index, sight.reading.time.min(look.now))
     }
 
     /// Writes what the patterns see of a record to `scratch`. `None` if it is too old to matter.
@@ -167,7 +167,7 @@ impl Compiled {
         match look.is_live {
             true if skew > SKEW_MAX => Some((cut, look.now)),
             false if look.now.since(time) > look.find_time => None,
-            _ => Some((cut, time.min(look.now))),
+            _ => Some((cut, time)),
         }
     }
 
