@@ -55,7 +55,6 @@ use std::sync::Arc;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::Outcome;
-use crate::config::reading::Reading;
 use crate::config::resolve::Jails;
 use crate::engine::settings::{JailName, Settings};
 

@@ -100,7 +100,10 @@ impl Readers {
                     info!(log = %log, since = start.time().usec(), "reading {log}");
                     journal::listen(self.place(journal), log, start, tasks)?
                 }
-                Origin::Files => logfile::listen(positions.clone(), tasks)?,
+                Origin::Files => {
+                    tasks.iter().for_each(tell_files);
+                    logfile::listen(positions.clone(), tasks)?
+                }
             };
             self.add(origin.clone(), started);
         }
@@ -226,6 +229,12 @@ fn origins(jail: &JailSettings) -> BTreeSet<Origin> {
     let journal = (!jail.matches.0.is_empty()).then(|| Origin::Journal(jail.journal.clone()));
     let files = (!jail.files.is_empty()).then_some(Origin::Files);
     journal.into_iter().chain(files).collect()
+}
+
+fn tell_files(task: &Task) {
+    let patterns: Vec<&str> = task.files.iter().map(|f| f.pattern.as_str()).collect();
+    let files = patterns.join(" ");
+    info!(jail = %task.jail, files, "jail {} reads {files}", task.jail);
 }
 
 /// Where reading begins: behind what is accounted for; at first, and after a long absence, far enough

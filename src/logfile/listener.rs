@@ -98,16 +98,24 @@ impl<O: Outlet> Listener<O> {
             troubles.insert(path.clone(), trouble::refused(path, error));
         }
         for path in found.files {
-            if !self.logs.contains_key(&path)
-                && let Err(error) = self.open(&path)?
-            {
+            if self.logs.contains_key(&path) {
+                continue;
+            }
+            // Where users may make files, they could take all descriptors there are.
+            if self.logs.len() >= LOGS_MAX {
+                troubles.insert(path.clone(), trouble::too_many(&path, LOGS_MAX));
+                break;
+            }
+            if let Err(error) = self.open(&path)? {
                 troubles.insert(path.clone(), trouble::unreadable(&path, &error));
             }
         }
         for (path, error) in unwatched {
-            troubles
-                .entry(path)
-                .or_insert_with(|| trouble::unwatched(&error));
+            // A directory that may be entered but not listed is looked at every second, and that will do.
+            if error.kind() != io::ErrorKind::PermissionDenied {
+                let text = trouble::unwatched(&path, &error);
+                troubles.entry(path).or_insert(text);
+            }
         }
         self.is_first = false;
         self.tell_all(troubles)?;
@@ -503,5 +511,7 @@ const FAILURES: usize = 256;
 const BREATH: Duration = Duration::from_millis(4);
 /// Between two looks at what the kernel tells nothing of, in microseconds.
 const TICK: u64 = 1_000_000;
+/// So many files are read.
+const LOGS_MAX: usize = 4096;
 /// So often are files looked for while directories come and go.
 const TRIES: u32 = 8;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use encoding_rs::Encoding;
 
 use crate::engine::filter::Memory;
-use crate::engine::record::{Cursor, LogName, Position};
+use crate::engine::record::{LogName, Position};
 use crate::engine::time::Timestamp;
 use crate::logfile::place::{FileId, Place, from_cursor, to_cursor};
 use crate::logfile::rotation::follow;
@@ -83,6 +83,7 @@ impl Log {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn open(path: &Path, known: Option<&Position>, begin: Begin) -> io::Result<Self> {
+        let mut places = known.map(|p| from_cursor(&p.cursor)).unwrap_or_default();
         let mut log = Self {
             path: path.to_owned(),
             name: LogName::of_file(path),
@@ -91,7 +92,7 @@ impl Log {
             polls: false,
             is_mute: false,
             is_live: false,
-            is_new: known.is_none(),
+            is_new: places.is_empty(),
             reached: known.map(|position| position.time).unwrap_or_default(),
             unreported: 0,
             reported: Timestamp::default(),
@@ -100,7 +101,6 @@ impl Log {
             current: None,
             lost: None,
         };
-        let mut places = known.map(|p| from_cursor(&p.cursor)).unwrap_or_default();
         match places.pop() {
             Some(place) => {
                 log.current = follow(path, &place)?.into_iter().next();
@@ -202,10 +202,10 @@ impl Log {
 
     /// Where reading goes on; `None` where that is not known.
     pub(crate) fn position(&self) -> Option<Position> {
-        self.current.as_ref()?;
-        let cursor: Cursor = to_cursor(self.tails().map(Tail::place));
+        let current = self.current.as_ref().map(Tail::place).or(self.lost)?;
+        let old = self.old.iter().map(|(tail, _)| tail.place());
         Some(Position {
-            cursor,
+            cursor: to_cursor(old.chain([current])),
             time: self.reached,
         })
     }

@@ -25,14 +25,25 @@ pub(crate) fn refused(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Something of which the kernel will not tell.
-pub(crate) fn unwatched(error: &io::Error) -> String {
+/// A directory of which the kernel will not tell.
+pub(crate) fn unwatched(path: &Path, error: &io::Error) -> String {
     let remedy = match error.raw_os_error() {
         Some(libc::ENOSPC) => "; to mend it: sysctl fs.inotify.max_user_watches=524288",
         Some(libc::EMFILE) => "; to mend it: sysctl fs.inotify.max_user_instances=1024",
         _ => "",
     };
-    format!("cannot watch it for new files: {error}, looking every second{remedy}")
+    format!(
+        "cannot watch '{}': {error}, looking every second{remedy}",
+        path.display()
+    )
+}
+
+/// One file too many.
+pub(crate) fn too_many(path: &Path, most: usize) -> String {
+    format!(
+        "'{}' and perhaps others are not read: {most} files are, and no more",
+        path.display()
+    )
 }
 
 /// A jail none of whose files is there.

@@ -18,6 +18,8 @@ use crate::sys::inotify::{Event, Inotify, Interest, Watch};
 #[derive(Debug)]
 pub(crate) struct Watches {
     inotify: Option<Inotify>,
+    /// Why there is none.
+    errno: i32,
     files: BTreeMap<Watch, BTreeSet<PathBuf>>,
     directories: BTreeMap<PathBuf, (Watch, Names)>,
 }
@@ -35,8 +37,11 @@ pub(crate) enum Change {
 
 impl Watches {
     pub(crate) fn new() -> Self {
+        let inotify = Inotify::new();
+        let error = inotify.as_ref().err();
         Self {
-            inotify: Inotify::new().ok(),
+            errno: error.and_then(io::Error::raw_os_error).unwrap_or_default(),
+            inotify: inotify.ok(),
             files: BTreeMap::new(),
             directories: BTreeMap::new(),
         }
@@ -55,7 +60,8 @@ impl Watches {
         let mut unwatched = Vec::new();
         let mut is_new = false;
         let Some(inotify) = &self.inotify else {
-            let no = |path: &PathBuf| (path.clone(), io::ErrorKind::Unsupported.into());
+            let error = || io::Error::from_raw_os_error(self.errno);
+            let no = |path: &PathBuf| (path.clone(), error());
             return (false, wanted.keys().map(no).collect());
         };
         let before = std::mem::take(&mut self.directories);

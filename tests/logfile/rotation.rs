@@ -89,7 +89,7 @@ fn check(kind: Kind, stops: Stops) {
         heard.store(u32::try_from(numbers.len()).unwrap(), Ordering::Relaxed);
         if stops == Stops::Often && numbers.len() >= stop_at {
             stop_at += 500;
-            replace(&mut ear, jails());
+            ear = ear.restart(jails());
         }
     }
     writer.join().unwrap();
@@ -114,15 +114,6 @@ fn check(kind: Kind, stops: Stops) {
         wrong.map(|at| &numbers[at.saturating_sub(3)..numbers.len().min(at + 5)])
     );
     assert_eq!(ear.troubles, BTreeMap::new());
-}
-
-fn replace(ear: &mut Ear, tasks: Vec<Task>) {
-    let (next, _) = (ear.next, ear.heard.len());
-    let known = ear.known.clone();
-    let old = std::mem::replace(ear, Ear::listen(Known::new(), Vec::new()));
-    old.reader.stop();
-    *ear = Ear::listen(known, tasks);
-    ear.next = next;
 }
 
 /// Writes all lines from another thread and rotates every few hundred of them.
