@@ -68,6 +68,8 @@ bench: ## measure the main paths, each beside its limit or a peer
 	$(MAKE) --no-print-directory target/bench/fail2ban
 	rm -f target/bench/table
 	cargo bench --locked --bench micro
+	cargo bench --locked --bench lines
+	cargo bench --locked --bench patterns
 	cargo bench --locked $(AS_ROOT) --bench bans
 	cargo bench --locked $(AS_ROOT) --bench pipeline
 	@cat target/bench/table

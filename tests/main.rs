@@ -18,6 +18,8 @@ mod daemon;
 mod dates;
 /// Client and service over a socket pair and a real bus.
 mod dbus;
+/// Filters tried by hand and put to annotated samples.
+mod filter_verbs;
 /// Every shipped filter against sample records.
 mod filters;
 /// The firewall backends in a network namespace of their own.

@@ -5,7 +5,10 @@
 
 mod client;
 mod config_dump;
+mod conformance;
+mod filter_test;
 pub mod import;
+mod lines;
 mod monitor;
 mod render;
 mod span;
@@ -19,6 +22,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::config_dump::{ConfigDump, ConfigVerb};
+use crate::cli::conformance::Conformance;
+use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
 use crate::cli::verify::Verify;
 use crate::engine::address::Offender;
@@ -95,6 +100,11 @@ enum Verb {
     /// Look at the configuration, without the daemon
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Try filters, without the daemon
+    Filter {
+        #[command(subcommand)]
+        verb: FilterVerb,
+    },
     /// Try a log message on a jail's filter
     Test {
         /// The jail
@@ -102,6 +112,14 @@ enum Verb {
         /// The message
         message: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum FilterVerb {
+    /// Try a filter on log lines
+    Test(Box<Test>),
+    /// Put filters to annotated log lines
+    Conformance(Conformance),
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +137,7 @@ struct Unban {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match &arguments.verb {
+        Verb::Filter { verb } => return offline(verb, arguments.json),
         Verb::Verify(verify) => return checked(verify, arguments.json),
         Verb::Config(ConfigVerb::Dump(dump)) => return dumped(dump, arguments.json),
         _ => {}
@@ -140,6 +159,37 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The verbs that need neither bus nor daemon.
+fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut print = |text: &str| stdout.write_all(text.as_bytes());
+    let result = match verb {
+        FilterVerb::Conformance(conformance) => conformance.run(json, &mut print),
+        FilterVerb::Test(test) => test.run(json, &mut print),
+    };
+    match result.and_then(|code| stdout.flush().map(|()| code).map_err(TestError::Output)) {
+        Ok(code) => code,
+        Err(TestError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", chain(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// An error and what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
 }
 
 /// Needs neither bus nor daemon.
@@ -264,7 +314,8 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         | Verb::Config(_)
         | Verb::Import { .. }
         | Verb::Monitor
-        | Verb::Verify(_) => {
+        | Verb::Verify(_)
+        | Verb::Filter { .. } => {
             return Ok(String::new());
         }
     };

@@ -16,6 +16,7 @@ mod ini;
 mod spans;
 
 mod action;
+pub mod alone;
 mod compose;
 mod definition;
 pub mod dump;
@@ -24,7 +25,7 @@ mod tags;
 mod tree;
 
 mod arguments;
-mod resolve;
+pub mod resolve;
 
 mod reading;
 mod span;

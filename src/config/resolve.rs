@@ -18,7 +18,7 @@ use crate::config::tree::{DEFAULT, Fuel, Given, Scope, Table, Value};
 
 /// Which kind of log a filter is for; fail2ban's `logtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogType {
+pub enum LogType {
     /// Lines of files.
     File,
     /// Entries of the journal.
@@ -242,7 +242,6 @@ impl<'a> Jails<'a> {
 }
 
 /// Resolves a filter that no jail speaks for: `text` is what would stand after `filter =`.
-#[expect(dead_code, reason = "`banishctl filter test` is about to use it")]
 pub(crate) fn filter(
     layout: &Layout,
     text: &str,

@@ -12,28 +12,36 @@ use crate::engine::filter::{Filter, FilterSpec, Names, Part, Text, steering};
 /// More lines than this are not matched together.
 const LINES_MAX: u32 = 1000;
 
-/// Compiles the filter `name`. `reading` holds its options; what the jail says of it too: `logtimezone`,
-/// `usedns`.
-pub(crate) fn compile(name: &str, reading: &mut Reading) -> Option<Filter> {
-    let lists = ["failregex", "ignoreregex", "datepattern"].map(|key| reading.lines(key));
-    let [fail, ignore, dates] = lists;
-    let texts = |list: &[(String, Place)]| list.iter().map(|(text, _)| text.clone()).collect();
+/// The text of the filter `name`. `reading` holds its options; what the jail says of it too:
+/// `logtimezone`, `usedns`.
+pub(crate) fn read(name: &str, reading: &mut Reading) -> FilterSpec {
+    let texts = |reading: &Reading, key| {
+        let lines = reading.lines(key).into_iter();
+        lines.map(|(text, _)| text).collect()
+    };
     let lines = reading.parsed("maxlines", |text| value::number(text, 1, LINES_MAX));
-    let spec = FilterSpec {
+    FilterSpec {
         name: name.to_owned(),
         text: reading.parsed("matchtext", text).unwrap_or(Text::Line),
         prefix: reading.text("prefregex").map(str::to_owned),
-        fail: texts(&fail),
-        ignore: texts(&ignore),
+        fail: texts(reading, "failregex"),
+        ignore: texts(reading, "ignoreregex"),
         max_lines: lines
             .and_then(|lines| usize::try_from(lines).ok())
             .unwrap_or(1),
-        dates: texts(&dates),
+        dates: texts(reading, "datepattern"),
         zone: reading
             .parsed("logtimezone", encoding::zone)
             .unwrap_or_else(encoding::host_zone),
         names: reading.parsed("usedns", names).unwrap_or(Names::Warn),
-    };
+    }
+}
+
+/// Compiles the filter `name`, whose options `reading` holds.
+pub(crate) fn compile(name: &str, reading: &mut Reading) -> Option<Filter> {
+    let spec = read(name, reading);
+    let lists = ["failregex", "ignoreregex", "datepattern"].map(|key| reading.lines(key));
+    let [fail, ignore, dates] = lists;
     if fail.is_empty() && reading.has_error() {
         // The filter could not be read.
         return None;

@@ -13,6 +13,7 @@ mod entry;
 mod group;
 
 pub mod live;
+pub mod once;
 pub mod script;
 pub mod sd_journal;
 

@@ -13,7 +13,7 @@ use crate::engine::filter::connection::{Connection, Turn};
 use crate::engine::filter::date::{Dated, Dates};
 use crate::engine::filter::identity::{Identity, identify};
 use crate::engine::filter::lines::{Lines, render};
-use crate::engine::filter::memory::{Complaints, Past, Scratch};
+use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
 use crate::engine::filter::pattern::SKIPPED;
 use crate::engine::filter::rule::rules::Rules;
 use crate::engine::filter::rule::{Groups, Rule, Search};
@@ -110,7 +110,7 @@ impl Compiled {
             .candidates(text)
             .find(|(index, rule)| complaints.heed(Part::Fail, *index, rule.search(text, groups)))?;
         let judgement = sight.judge((&mut memory.past, complaints), (index, groups), None);
-        judgement.found(index, sight.reading.time)
+        judgement.found(index, sight.reading.time.min(look.now))
     }
 
     /// Writes what the patterns see of a record to `scratch`. `None` if it is too old to matter.
@@ -165,9 +165,12 @@ impl Compiled {
         let time = time.or(known).unwrap_or(look.now);
         let skew = time.since(look.now).max(look.now.since(time));
         match look.is_live {
-            true if skew > SKEW_MAX => Some((cut, look.now)),
+            true if skew > SKEW_MAX => {
+                memory.complaints.add(Complaint::Skewed);
+                Some((cut, look.now))
+            }
             false if look.now.since(time) > look.find_time => None,
-            _ => Some((cut, time.min(look.now))),
+            _ => Some((cut, time)),
         }
     }
 

@@ -67,9 +67,13 @@ impl Compiled {
                 standing: judgement.standing,
                 lines: judgement.lines.count,
                 id: judgement.identity.as_ref().map(|id| id.text.clone()),
-                found: judgement.found(index, sight.reading.time),
+                found: judgement.found(index, sight.reading.time.min(look.now)),
                 fields,
             });
+            // The lines that matched are taken out, and no other pattern sees them.
+            if self.spec.max_lines > 1 {
+                break;
+            }
         }
         trial
     }

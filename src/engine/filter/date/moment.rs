@@ -112,15 +112,15 @@ impl Moment {
         self.hour % 12 + if self.is_afternoon { 12 } else { 0 }
     }
 
-    /// Of two digits, the latest such year that has begun.
+    /// Of two digits, the year of our century, or of the last one where that is too far ahead.
     fn full_year(&self, now: Timestamp, zone: &TimeZone) -> Option<i16> {
         let year = self.year?;
         if !self.is_short_year {
             return Some(year);
         }
-        let latest = today(now.plus(AHEAD), zone)?.year();
-        let year = latest - latest % 100 + year;
-        Some(if year > latest { year - 100 } else { year })
+        let this = today(now, zone)?.year();
+        let year = this - this % 100 + year;
+        Some(if year > this + 50 { year - 100 } else { year })
     }
 
     /// The day of a year without a month, by whatever else is known; else as today.

@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub(crate) enum Field {
     /// Four digits.
     Year,
-    /// Two digits of the latest such year that is not in the future.
+    /// Two digits of the year of this century, or the last.
     ShortYear,
     /// A number.
     Month,

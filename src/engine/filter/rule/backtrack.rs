@@ -99,7 +99,7 @@ impl Backtracker {
             if matches!(step, Step::Match) {
                 return Ok(true);
             }
-            place = match self.step(step, index, text, at, budget)? {
+            place = match self.step((program, step), (index, at), text, budget)? {
                 Some(next) => Some(next),
                 None => self.back(program, text, budget)?,
             };
@@ -114,10 +114,9 @@ impl Backtracker {
     #[inline]
     fn step(
         &mut self,
-        step: &Step,
-        index: usize,
+        (program, step): (&Program, &Step),
+        (index, at): (usize, usize),
         text: &[u8],
-        at: usize,
         budget: &mut Budget,
     ) -> Result<Option<(usize, usize)>, Spent> {
         let next = index + 1;
@@ -153,6 +152,17 @@ impl Backtracker {
                 })
             }
             Step::Back(width) => at.checked_sub(*width).map(|at| (next, at)),
+            Step::Split { first, second } => {
+                let ahead = rest.first().copied();
+                let other = program.may_go_on(*second, ahead);
+                if !program.may_go_on(*first, ahead) {
+                    return Ok(other.then_some((*second, at)));
+                }
+                if other {
+                    self.stack.push(Frame::Try { step: *second, at });
+                }
+                Some((*first, at))
+            }
             _ => return self.flow(step, next, at, budget),
         })
     }
@@ -204,10 +214,6 @@ impl Backtracker {
         budget: &mut Budget,
     ) -> Result<Option<(usize, usize)>, Spent> {
         Ok(match step {
-            Step::Split { first, second } => {
-                self.stack.push(Frame::Try { step: *second, at });
-                Some((*first, at))
-            }
             Step::Jump(to) => Some((*to, at)),
             Step::JumpIfStill { mark, to } => {
                 let is_still = self.slots.get(*mark) == Some(&Some(at));
@@ -267,11 +273,22 @@ impl Backtracker {
                 Some(Frame::Restore { .. }) => {}
                 Some(Frame::Try { step, at }) => return Ok(Some((step, at))),
                 Some(Frame::Less { step, low, at }) => {
-                    let at = at - 1;
-                    if at > low {
-                        self.stack.push(Frame::Less { step, low, at });
+                    // Where what follows cannot begin there is no need to go.
+                    let mut before = (low..at).rev();
+                    let fits = |at: &usize| program.may_go_on(step, text.get(*at).copied());
+                    let Some(less) = before.find(fits) else {
+                        budget.spend(at - low)?;
+                        continue;
+                    };
+                    budget.spend(at - less)?;
+                    if less > low {
+                        self.stack.push(Frame::Less {
+                            step,
+                            low,
+                            at: less,
+                        });
                     }
-                    return Ok(Some((step, at)));
+                    return Ok(Some((step, less)));
                 }
                 Some(Frame::More { step, at, high }) => {
                     let set = match program.steps.get(step) {

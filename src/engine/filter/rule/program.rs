@@ -133,6 +133,27 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Whether going on at `step` can lead to anything, `next` being the byte that follows. A quick
+    /// look; `true` where that does not tell.
+    #[inline]
+    pub(crate) fn may_go_on(&self, mut step: usize, next: Option<u8>) -> bool {
+        loop {
+            let set = match self.steps.get(step) {
+                Some(Step::Save(_)) => {
+                    step += 1;
+                    continue;
+                }
+                Some(Step::Bytes(bytes)) => return bytes.first().copied() == next,
+                Some(Step::OneOf(set)) => set,
+                Some(Step::Several(several)) if several.min > 0 => &several.set,
+                _ => return true,
+            };
+            return next.is_some_and(|next| set.contains(next));
+        }
+    }
+}
+
 struct Compiler {
     program: Program,
 }
@@ -168,7 +189,7 @@ impl Compiler {
     fn node(&mut self, node: &Node) -> Option<()> {
         match node {
             Node::Empty => {}
-            Node::Literal(char) => self.literal(*char)?,
+            Node::Literal(char) => self.text(&mut char.to_string())?,
             Node::Class(class) => self.class(class)?,
             Node::Assertion(assertion) => {
                 self.push(Step::Assert(*assertion))?;
@@ -178,11 +199,7 @@ impl Compiler {
                 self.node(node)?;
                 self.push(Step::Save(group * 2 + 1))?;
             }
-            Node::Concat(nodes) => {
-                for node in nodes {
-                    self.node(node)?;
-                }
-            }
+            Node::Concat(nodes) => self.concat(nodes)?,
             Node::Alternate(nodes) => self.alternate(nodes, Self::node)?,
             Node::Repeat(repeat) => self.repeat(repeat)?,
             Node::Around {
@@ -219,11 +236,25 @@ impl Compiler {
         Some(())
     }
 
-    /// A character, joined to those before it.
-    fn literal(&mut self, char: char) -> Option<()> {
-        let mut bytes = [0; 4];
-        let bytes = char.encode_utf8(&mut bytes).as_bytes();
-        self.push(Step::Bytes(bytes.into()))?;
+    /// One after the other, characters in a row at once.
+    fn concat(&mut self, nodes: &[Node]) -> Option<()> {
+        let mut row = String::new();
+        for node in nodes {
+            if let Node::Literal(char) = node {
+                row.push(*char);
+                continue;
+            }
+            self.text(&mut row)?;
+            self.node(node)?;
+        }
+        self.text(&mut row)
+    }
+
+    fn text(&mut self, row: &mut String) -> Option<()> {
+        if !row.is_empty() {
+            self.push(Step::Bytes(row.as_bytes().into()))?;
+            row.clear();
+        }
         Some(())
     }
 

@@ -1,0 +1,179 @@
+//! `banishctl filter test`: what a filter makes of lines.
+//!
+//! Comes in: a line, a file, stdin or a journal, and a filter, a jail or a bare pattern. Goes out: which
+//! lines are failures, whose and why, and how often each pattern matched. It reads files and journals
+//! only; nothing is counted and nobody is banned.
+
+mod log;
+mod report;
+mod subject;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+
+use crate::cli::filter_test::log::Log;
+use crate::cli::filter_test::report::{Kind, Report};
+use crate::cli::filter_test::subject::Subject;
+use crate::config::alone;
+use crate::engine::filter::{Filter, Look, Memory, Names};
+use crate::engine::time::{Span, Timestamp};
+
+/// The arguments of `filter test`.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// A line, a file, - for stdin, 'journal', or a directory of journal files
+    log: String,
+    /// A filter such as sshd or 'sshd[mode=aggressive]', a jail as jail:NAME, or a regular expression
+    filter: String,
+    /// Take FILTER for the name of a jail
+    #[arg(long)]
+    jail: bool,
+    /// Ignore lines that match this, too
+    #[arg(long, value_name = "REGEX")]
+    ignore: Vec<String>,
+    /// Look for dates like this
+    #[arg(long, value_name = "PATTERN")]
+    date_pattern: Vec<String>,
+    /// Match so many lines together
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_lines: Option<u16>,
+    /// The zone of dates that name none, such as Europe/Berlin or UTC
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    time_zone: Option<TimeZone>,
+    /// What becomes of host names
+    #[arg(long, value_name = "MODE")]
+    use_dns: Option<UseDns>,
+    /// How files are encoded (default: utf-8)
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    encoding: Option<&'static encoding_rs::Encoding>,
+    /// Which entries of the journal to read (default: those that the filter names, or all)
+    #[arg(long, value_name = "MATCH")]
+    journal_match: Option<String>,
+    /// Where filters and jails are (default: as banishd)
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Show all of these lines (default: at most 20 of each but the noted)
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    show: Vec<Kind>,
+}
+
+/// `usedns`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UseDns {
+    Yes,
+    Warn,
+    No,
+    Raw,
+}
+
+/// Why nothing could be tried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TestError {
+    /// The command line, or the configuration, makes no sense; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// A log cannot be read.
+    #[error("cannot read '{name}'")]
+    Log {
+        /// The log.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// What was found cannot be printed.
+    #[error("cannot write")]
+    Output(#[source] io::Error),
+}
+
+impl Test {
+    /// Tries the filter on every line and hands out what is to be printed, piece by piece.
+    pub(crate) fn run(
+        &self,
+        json: bool,
+        print: &mut impl FnMut(&str) -> io::Result<()>,
+    ) -> Result<ExitCode, TestError> {
+        let log = Log::open(&self.log, self.encoding);
+        let directory = self.config_dir.as_deref();
+        let mut subject = Subject::find(&self.filter, self.jail, directory, log.log_type())?;
+        self.adjust(&mut subject)?;
+        let filter = Filter::compile(subject.spec.clone()).map_err(|errors| {
+            let errors = errors.iter().map(|error| {
+                let number = error.index + 1;
+                format!("{} {number}: {error}", error.part)
+            });
+            TestError::Refused(errors.collect::<Vec<String>>().join("\n"))
+        })?;
+        let now = now();
+        let look = Look {
+            now,
+            is_live: false,
+            find_time: Span::from_usec(u64::MAX),
+            max_matches: usize::from(u16::MAX),
+        };
+        let mut memory = Memory::default();
+        let mut report = Report::new(&filter, json, &self.show);
+        print(&report.heading(&subject, &log)).map_err(TestError::Output)?;
+        log.each(&filter, &subject.matches, now, &mut |record| {
+            let trial = filter.trial(&mut memory, record, &look);
+            let text = report.line(record, &trial);
+            print(&text).map_err(TestError::Output)
+        })?;
+        print(&report.ending()).map_err(TestError::Output)?;
+        Ok(match report.failures() {
+            0 => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        })
+    }
+
+    /// What the command line says goes before what the filter says.
+    fn adjust(&self, subject: &mut Subject) -> Result<(), TestError> {
+        if let Some(text) = &self.journal_match {
+            subject.matches = alone::matches(text).map_err(TestError::Refused)?;
+        }
+        let spec = &mut subject.spec;
+        spec.ignore.extend(self.ignore.iter().cloned());
+        if !self.date_pattern.is_empty() {
+            spec.dates.clone_from(&self.date_pattern);
+        }
+        if let Some(count) = self.max_lines {
+            spec.max_lines = usize::from(count);
+        }
+        if let Some(zone) = &self.time_zone {
+            spec.zone = zone.clone();
+        }
+        if let Some(mode) = self.use_dns {
+            spec.names = match mode {
+                UseDns::Yes => Names::LookUp,
+                UseDns::Warn => Names::Warn,
+                UseDns::No => Names::Never,
+                UseDns::Raw => Names::Raw,
+            };
+        }
+        Ok(())
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let micros = since.map_or(0, |since| since.as_micros());
+    Timestamp::from_usec(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    let zone = TimeZone::get(text).or_else(|_| TimeZone::posix(text));
+    zone.map_err(|error| error.to_string())
+}
+
+fn encoding(text: &str) -> Result<&'static encoding_rs::Encoding, String> {
+    let encoding = encoding_rs::Encoding::for_label(text.as_bytes());
+    encoding.ok_or_else(|| "no such encoding".to_owned())
+}
