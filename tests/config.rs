@@ -7,6 +7,7 @@ mod language;
 mod stock;
 mod stream;
 mod tutorial;
+mod values;
 mod verify;
 
 use std::fmt::Write;

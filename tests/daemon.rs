@@ -164,6 +164,35 @@ async fn that_fail2ban_bans_too_is_told_and_is_no_trouble() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_like_the_journal_and_over_restarts_and_reloads() {
+    let house = House::new();
+    house.listen_to_a_file();
+    house.knock_at_file("192.0.2.1");
+    let first = house.live(async |visitor| {
+        visitor.counted(1).await;
+        house.knock_at_file("192.0.2.1");
+        visitor.counted(2).await;
+    });
+    first.await.unwrap();
+
+    house.knock_at_file("192.0.2.1");
+    let second = house.live(async |visitor| {
+        assert_eq!(
+            visitor.counted(3).await.bans_total,
+            1,
+            "none is lost or doubled"
+        );
+        house.knock_at_file("192.0.2.2");
+        visitor.reload().await.unwrap();
+        house.knock_at_file("192.0.2.2");
+        assert_eq!(visitor.counted(5).await.failures_total, 5);
+    });
+    second.await.unwrap();
+
+    assert_eq!(house.blocked(), ["192.0.2.1"]);
+}
+
+#[tokio::test]
 async fn a_reader_that_ends_ends_the_daemon() {
     let house = House::new();
     let forever = house.live(async |_| {

@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use banishd::engine::filter::failure::{Failure, Who};
-use banishd::engine::filter::{Filter, FilterSpec};
+use banishd::engine::filter::{Filter, FilterSpec, Text};
 use banishd::engine::record::{LogName, Position};
 use banishd::engine::settings::{JailName, LogFile};
+use banishd::engine::time::Span;
 use banishd::logfile::listen;
 use banishd::reader::Heard;
 use banishd::reader::task::Task;
@@ -22,6 +23,8 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::journal::journald::wait_until;
 
+/// The program as a user who may not read everything.
+mod rights;
 /// Rotation while lines are written at full speed, restarts in between.
 mod rotation;
 
@@ -241,6 +244,76 @@ fn a_switch_neither_loses_nor_doubles() {
 }
 
 #[test]
+fn of_a_large_file_only_what_jails_look_back_is_read() {
+    let place = Place::new();
+    let mut log = place.log("auth.log");
+    let now = jiff::Zoned::now();
+    let at = |seconds: i64| {
+        let time = &now - jiff::SignedDuration::from_secs(seconds);
+        time.strftime("%FT%T%:z").to_string()
+    };
+    // Ten megabytes, a line every second.
+    let chatter = "x".repeat(80);
+    let text: Vec<String> = (0..90_000_i64)
+        .rev()
+        .map(|age| format!("{} host app[1]: {chatter}\n", at(age + 700)))
+        .collect();
+    log.write(text.concat().as_bytes());
+    for (number, age) in [(0, 650), (1, 500), (2, 20)] {
+        let line = line(number);
+        log.write(format!("{}{}", at(age), &line[line.find(' ').unwrap()..]).as_bytes());
+    }
+    let mut jail = place.jail("sshd", "auth.log");
+    jail.look_back = Span::from_secs(600);
+
+    let mut ear = Ear::listen(Known::new(), vec![jail]);
+    wait_until(|| ear.drain().is_caught_up);
+
+    let heard: Vec<u32> = ear.heard.iter().map(|f| number(&f.who)).collect();
+    assert_eq!(heard, [1, 2]);
+    let times: Vec<u64> = ear
+        .heard
+        .iter()
+        .map(|f| f.time.usec() / 1_000_000)
+        .collect();
+    assert_eq!(times[1] - times[0], 480, "by the date in the line");
+    assert!(ear.first_offset > 9_000_000, "{}", ear.first_offset);
+}
+
+#[test]
+fn a_connection_is_remembered_over_a_restart() {
+    let place = Place::new();
+    let mut log = place.log("auth.log");
+    let filter = Filter::compile(FilterSpec {
+        fail: vec![
+            r"sshd\[<F-MLFID>\d+</F-MLFID>\]: <F-NOFAIL>Connection</F-NOFAIL> from <HOST>"
+                .to_owned(),
+            r"sshd\[<F-MLFID>\d+</F-MLFID>\]: wrong password".to_owned(),
+        ],
+        text: Text::Line,
+        ..FilterSpec::default()
+    });
+    let jail = Task {
+        filter: filter.unwrap(),
+        ..place.jail("sshd", "auth.log")
+    };
+    let say = |log: &mut Log, text: &str| {
+        let now = jiff::Zoned::now().strftime("%FT%T%.6f%:z");
+        log.write(format!("{now} host sshd[7]: {text}\n").as_bytes());
+    };
+    let mut ear = Ear::listen(Known::new(), vec![jail.clone()]);
+    say(&mut log, "Connection from 10.0.0.0");
+    say(&mut log, "wrong password");
+    ear.expect(0..1);
+
+    let mut ear = ear.restart(vec![jail]);
+    say(&mut log, "wrong password");
+    wait_until(|| !ear.drain().heard.is_empty());
+
+    assert_eq!(number(&ear.heard[0].who), 0);
+}
+
+#[test]
 fn a_file_that_is_gone_needs_no_position() {
     let place = Place::new();
     place.log("day-1.log").say(0..3);
@@ -376,6 +449,8 @@ struct Ear {
     told: u32,
     switched: Option<u64>,
     is_caught_up: bool,
+    /// Where the first log was begun.
+    first_offset: u64,
     next: u32,
 }
 
@@ -391,6 +466,7 @@ impl Ear {
             told: 0,
             switched: None,
             is_caught_up: false,
+            first_offset: 0,
             next: 0,
         }
     }
@@ -409,6 +485,10 @@ impl Ear {
                 failures,
                 position,
             } => {
+                let offset = position.cursor.0.split(':').nth(2).unwrap();
+                if self.known.is_empty() {
+                    self.first_offset = offset.trim_end_matches('+').parse().unwrap();
+                }
                 self.heard.extend(failures);
                 self.known.insert(log, position);
             }

@@ -12,7 +12,9 @@ use banishd::engine::view::JailState;
 
 use crate::support::sim::{Sim, jail, jail_settings, offender, settings};
 
+mod asks;
 mod counting;
+mod escalation;
 mod laws;
 
 #[test]

@@ -27,9 +27,9 @@ use crate::helper::serve;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "banishd-action", version)]
 pub struct Args {
-    /// Read the administrator's configuration here
-    #[arg(long, value_name = "DIR", default_value = "/etc/banishd")]
-    pub config_dir: PathBuf,
+    /// Read the administrator's configuration here [default: the one that the service reads]
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
 
     /// Read the shipped configuration here
     #[arg(long, value_name = "DIR", default_value = "/usr/lib/banishd")]
@@ -45,10 +45,8 @@ pub struct Args {
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let layout = Layout {
-        admin: args.config_dir,
-        vendor: args.vendor_dir,
         trust: Trust::Root,
-        ..Layout::default()
+        ..Layout::choose(args.config_dir.as_deref(), &args.vendor_dir)
     };
     serve::main(&args.user, |request| answer(request, &layout, LIMIT))
 }

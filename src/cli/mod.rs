@@ -4,6 +4,7 @@
 //! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
 
 mod client;
+mod config_dump;
 mod conformance;
 mod filter_test;
 pub mod import;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::{Client, ClientError};
+use crate::cli::config_dump::{ConfigDump, ConfigVerb};
 use crate::cli::conformance::Conformance;
 use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
@@ -95,6 +97,9 @@ enum Verb {
     Monitor,
     /// Check the configuration as the service would read it, without running it
     Verify(Verify),
+    /// Look at the configuration, without the daemon
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Try filters, without the daemon
     Filter {
         #[command(subcommand)]
@@ -131,11 +136,11 @@ struct Unban {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Verb::Filter { verb } = &arguments.verb {
-        return offline(verb, arguments.json);
-    }
-    if let Verb::Verify(verify) = &arguments.verb {
-        return checked(verify, arguments.json);
+    match &arguments.verb {
+        Verb::Filter { verb } => return offline(verb, arguments.json),
+        Verb::Verify(verify) => return checked(verify, arguments.json),
+        Verb::Config(ConfigVerb::Dump(dump)) => return dumped(dump, arguments.json),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -196,6 +201,16 @@ fn checked(verify: &Verify, json: bool) -> ExitCode {
     match print(&verdict.text) {
         Ok(()) => ExitCode::from(verdict.code),
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Neither does this.
+fn dumped(dump: &ConfigDump, json: bool) -> ExitCode {
+    let dumped = dump.run(json);
+    let _ = write!(std::io::stderr(), "{}", dumped.errors);
+    match (print(&dumped.text), dumped.errors.as_str()) {
+        (Ok(()), "") => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -296,6 +311,7 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
         Verb::Status { .. }
         | Verb::Bans { .. }
         | Verb::Why { .. }
+        | Verb::Config(_)
         | Verb::Import { .. }
         | Verb::Monitor
         | Verb::Verify(_)

@@ -94,9 +94,8 @@ fn log_type(jails: &Jails<'_>, section: &str) -> LogType {
     }
 }
 
-/// As an INI file, the origin of every line in a comment.
 impl Dump {
-    /// The text, ending in a newline.
+    /// The jails as an INI file, the origin of every line in a comment: what is printed can be pasted.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -182,8 +181,14 @@ fn option(text: &mut String, key: &str, value: &ValueDump) {
 /// The column of the origins.
 const MARGIN: usize = 60;
 
+/// A line with its origin; a blank one is left as it is, since with a comment it would be none. Control
+/// characters must not reach a terminal.
 fn line(text: &mut String, left: &str, origin: &str) {
-    let _ = writeln!(text, "{:MARGIN$} ; {origin}", left.trim_end());
+    let left = left.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+    let _ = match left.trim_end() {
+        "" => writeln!(text),
+        left => writeln!(text, "{left:MARGIN$} ; {origin}"),
+    };
 }
 
 /// What stands for the text in a file.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::diagnostic::{Diagnostic, Level, Source};
 use crate::config::files::Layout;
 use crate::config::ini::{self, Document};
 use crate::config::tree::{Fuel, Given, INCLUDES, Scope, Tree};
@@ -50,6 +50,12 @@ impl<'a> Library<'a> {
             documents: BTreeMap::new(),
             layers: BTreeMap::new(),
         }
+    }
+
+    /// Takes in a file that need not be on the disk.
+    pub(crate) fn hold(&mut self, file: &Arc<Source>) {
+        let document = Some(Ok(Arc::new(ini::parse(file))));
+        self.documents.insert(file.name.clone(), document);
     }
 
     /// Where the files are.

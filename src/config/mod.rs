@@ -50,11 +50,12 @@ mod jail;
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::jail::Outcome;
 use crate::config::resolve::Jails;
-use crate::config::tree::{Fuel, Given, Scope};
 use crate::engine::settings::{JailName, Settings};
 
 /// Reads the whole configuration. The diagnostics are sorted by place and free of repetitions.
@@ -126,29 +127,33 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     }
 }
 
-/// Whether `text` can be read as a configuration file, and the values in it: for fuzzing.
+/// How many values there are in `text`, read as the files `jail.conf`, `filter.d/f.conf`,
+/// `action.d/x.conf` and `common.conf`, each up to a line that begins with `==`: for fuzzing.
 #[must_use]
 pub fn parse_only(text: &str) -> usize {
-    let source = std::sync::Arc::new(diagnostic::Source {
-        name: String::new(),
-        text: text.to_owned(),
+    let layout = Layout {
+        admin: "/nonexistent".into(),
+        vendor: "/nonexistent".into(),
+        ..Layout::default()
+    };
+    let names = [
+        "jail.conf",
+        "filter.d/f.conf",
+        "action.d/x.conf",
+        "common.conf",
+    ];
+    let texts = text.split("\n==").map(str::to_owned);
+    let files = names.into_iter().zip(texts).map(|(name, text)| {
+        let name = name.to_owned();
+        Arc::new(diagnostic::Source { name, text })
     });
-    let mut tree = tree::Tree::default();
-    tree.add(&ini::parse(&source));
-    let given = Given::new();
+    let mut jails = Jails::of(&layout, files);
+    let names: Vec<String> = jails.sections().map(|(name, _)| name.to_owned()).collect();
     let mut count = 0;
-    for (section, _) in tree.sections() {
-        let scope = Scope {
-            tree: &tree,
-            section,
-            given: &given,
-            fuel: &Fuel::default(),
-        };
-        count += scope
-            .keys()
-            .iter()
-            .filter(|key| matches!(scope.value(key), Some(Ok(_))))
-            .count();
+    for name in names {
+        let jail = jails.resolve(&name, resolve::LogType::Journal);
+        let properties = jail.actions.iter().map(|action| action.properties.len());
+        count += jail.options.len() + jail.filter.options.len() + properties.sum::<usize>();
     }
     count
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::action::{self, ResolvedAction};
 use crate::config::arguments::{self, Call};
 use crate::config::definition::{DEFINITION, Definition};
-use crate::config::diagnostic::{Diagnostic, Place};
+use crate::config::diagnostic::{Diagnostic, Place, Source};
 use crate::config::files::Layout;
 use crate::config::layers::{Layers, Library};
 use crate::config::options::nearest;
@@ -38,6 +38,7 @@ impl LogType {
 /// All jails, read but not yet resolved.
 pub(crate) struct Jails<'a> {
     library: Library<'a>,
+    fuel: Fuel,
     /// The files of `jail.conf`; its `problems` are those of the syntax.
     pub(crate) layers: Layers,
 }
@@ -173,12 +174,22 @@ pub(crate) const FILTER: [&str; 9] = [
 impl<'a> Jails<'a> {
     /// Reads the files of `jail.conf`.
     pub(crate) fn read(layout: &'a Layout) -> Self {
+        Self::of(layout, [])
+    }
+
+    /// The same, with these files as if they had been read.
+    pub(crate) fn of(layout: &'a Layout, files: impl IntoIterator<Item = Arc<Source>>) -> Self {
         let mut library = Library::new(layout);
+        files.into_iter().for_each(|file| library.hold(&file));
         let mut layers = library.assemble("jail");
         let tree = &mut layers.tree;
         tree.preset("fail2ban_version", env!("CARGO_PKG_VERSION"));
         tree.preset("fail2ban_confpath", &layout.admin.display().to_string());
-        Self { library, layers }
+        Self {
+            library,
+            fuel: Fuel::for_all(),
+            layers,
+        }
     }
 
     /// The jails, by name, each with its header.
@@ -205,7 +216,7 @@ impl<'a> Jails<'a> {
 
     /// Resolves one jail.
     pub(crate) fn resolve(&mut self, section: &str, log: LogType) -> ResolvedJail {
-        let fuel = Fuel::default();
+        let fuel = self.fuel.share();
         let table = self.layers.tree.table(section);
         let place = table.and_then(|table| table.place.clone());
         let mut resolving = Resolving {
@@ -224,7 +235,9 @@ impl<'a> Jails<'a> {
             fuel: &fuel,
         };
         resolving.jail(log);
-        resolving.jail
+        let jail = resolving.jail;
+        self.fuel.put_back(&fuel);
+        jail
     }
 }
 

@@ -82,6 +82,23 @@ impl Default for Fuel {
 }
 
 impl Fuel {
+    /// Enough for all jails together.
+    pub(crate) fn for_all() -> Self {
+        Self(Cell::new(64 * FUEL))
+    }
+
+    /// Takes out what one jail gets.
+    pub(crate) fn share(&self) -> Self {
+        let share = self.0.get().min(FUEL);
+        self.0.set(self.0.get() - share);
+        Self(Cell::new(share))
+    }
+
+    /// Puts back what is left of a share.
+    pub(crate) fn put_back(&self, share: &Self) {
+        self.0.set(self.0.get() + share.0.take());
+    }
+
     /// Takes account of `text` with its places, for the value of `entry`.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use crate::engine::Engine;
 use crate::engine::asks::Asks;
 use crate::engine::effect::{Event, JailRecord, Remembered, Removal};
-use crate::engine::filter::failure::Who;
 use crate::engine::jail::Jail;
 use crate::engine::ledger::{Key, Ledger};
 use crate::engine::outbox::Outbox;
@@ -36,18 +35,12 @@ impl Engine {
             caught_up: false,
             now,
             asks: Asks::default(),
+            interrupted: Some(std::mem::take(&mut remembered.unresolved)),
             outbox: Outbox::default(),
             round: Round::default(),
         };
-        let unresolved = std::mem::take(&mut remembered.unresolved);
         engine.recall(remembered);
         engine.configure(settings);
-        for failure in unresolved {
-            if let Who::Name(name) = &failure.who {
-                engine.outbox.mark_name(now, name);
-            }
-            engine.count(&failure, failure.time);
-        }
         engine.outbox.want_install();
         engine
     }

@@ -97,8 +97,25 @@ impl Engine {
         }
     }
 
+    /// Goes on with the decisions that a restart interrupted.
+    pub(super) fn resume(&mut self) {
+        let Some(unresolved) = self.interrupted.take() else {
+            return;
+        };
+        self.decide_due();
+        for failure in unresolved {
+            if let Who::Name(name) = &failure.who {
+                self.outbox.mark_name(self.now, name);
+            }
+            self.count(&failure, failure.time);
+        }
+    }
+
     /// Decides on all whose verdict waits: after a restart, a reload, the start of a jail.
     pub(super) fn decide_due(&mut self) {
+        if self.interrupted.is_some() {
+            return;
+        }
         let due = self.jails.iter().flat_map(|(name, jail)| {
             let key = |offender: &Offender| (name.clone(), *offender);
             jail.due().map(key)
@@ -120,9 +137,22 @@ impl Engine {
         let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
         let listed = settings.is_some_and(|settings| {
             let (names, files) = (&settings.ignore_names, &settings.ignore_files);
-            settings.ignore.touches(offender) || self.asks.lists(names, files, offender)
+            self.asks.lists(names, files, offender)
         });
-        let ignored = listed.then_some("it is on the jail's ignoreip");
+        self.spared_for_sure(jail, offender, first)
+            .or_else(|| listed.then_some(IGNORED))
+    }
+
+    /// The same without what had to be asked, which may have changed.
+    fn spared_for_sure(
+        &self,
+        jail: &JailName,
+        offender: &Offender,
+        first: Timestamp,
+    ) -> Option<&'static str> {
+        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
+        let listed = settings.is_some_and(|settings| settings.ignore.touches(offender));
+        let ignored = listed.then_some(IGNORED);
         ignored.or_else(|| self.protected.reason(offender, first))
     }
 
@@ -281,7 +311,7 @@ impl Engine {
     /// Bans for the failures in `window`, spares, or keeps them until what must be known is.
     fn decide(&mut self, key: &Key, mut window: Window) {
         let first = window.first().unwrap_or_default();
-        let fate = match self.spared(&key.0, &key.1, first) {
+        let fate = match self.spared_for_sure(&key.0, &key.1, first) {
             Some(why) => Fate::Spare(why),
             None => self.inquire(key, &window),
         };
@@ -327,16 +357,14 @@ impl Engine {
             return Fate::Ban;
         }
         let now = self.now;
-        let Some(since) = self.asks.wait(now, key) else {
-            return Fate::Ban;
-        };
-        if self.asks.inquire(now, (names, files), since) {
+        let since = self.asks.wait(now, key);
+        if since.is_some_and(|since| self.asks.inquire(now, (names, files), since)) {
             return Fate::Wait;
         }
         if self.asks.lists(names, files, &key.1) {
-            return Fate::Spare("it is on the jail's ignoreip");
+            return Fate::Spare(IGNORED);
         }
-        let Some(command) = &settings.ignore_command else {
+        let Some(command) = settings.ignore_command.as_ref().filter(|_| since.is_some()) else {
             return Fate::Ban;
         };
         match self.asks.said(now, key, settings.ignore_cache.as_ref()) {
@@ -393,6 +421,9 @@ impl Engine {
         );
     }
 }
+
+/// Why somebody is spared, one of the reasons.
+const IGNORED: &str = "it is on the jail's ignoreip";
 
 fn question((jail, offender): &Key, command: &str, window: &Window) -> Question {
     Question::Ignore(Box::new(IgnoreQuestion {

@@ -65,6 +65,9 @@ pub struct Engine {
     caught_up: bool,
     now: Now,
     asks: Asks,
+    /// Failures of names from the store, until who must not be banned is known: decisions that a restart
+    /// interrupted wait for that.
+    interrupted: Option<Vec<Failure>>,
     outbox: Outbox,
     round: Round,
 }
@@ -79,6 +82,7 @@ impl Engine {
         position: Position,
     ) {
         self.observe(now);
+        self.resume();
         for failure in failures {
             let time = failure.time.min(now.wall);
             self.expire(Some(time));
@@ -112,6 +116,7 @@ impl Engine {
     /// Every log was read to its end: from here on, records are the present.
     pub fn handle_caught_up(&mut self, now: Now) {
         self.observe(now);
+        self.resume();
         self.caught_up = true;
         self.expire(None);
     }
@@ -146,6 +151,7 @@ impl Engine {
             self.protected = protected;
             self.lift_ignored();
         }
+        self.resume();
     }
 
     /// Somebody looked at the firewall, and what was installed does not stand any more.

@@ -11,14 +11,14 @@ use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::engine::filter::failure::Failure;
-use crate::engine::filter::{Look, Memory};
-use crate::engine::record::{LogName, Position, Record};
+use crate::engine::filter::Memory;
+use crate::engine::record::{LogName, Position};
 use crate::engine::settings::JailName;
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::time::Timestamp;
 use crate::logfile::lines::{Decoder, Lines, Unit};
 use crate::logfile::log::{self, Begin, Log, Which};
 use crate::logfile::patterns::{Found, means};
+use crate::logfile::progress::{look, record};
 use crate::logfile::trouble;
 use crate::logfile::watch::{Change, Watches};
 use crate::reader::task::{DAY, Task};
@@ -169,6 +169,10 @@ impl<O: Outlet> Listener<O> {
             log.reached = now.minus(span.unwrap_or_default());
         }
         self.assign(&mut log, &[]);
+        match begin {
+            Begin::Head if log.is_new => log.seek(&self.tasks, now),
+            _ => log.warm_up(&self.tasks, now),
+        }
         self.watches.sync(&mut log);
         self.known.remove(&name);
         self.must_search |= path.canonicalize().is_ok_and(|real| real != *path);
@@ -254,24 +258,13 @@ impl<O: Outlet> Listener<O> {
         while let Some(line) = lines.next() {
             self.outlet.beat();
             let text = self.decoder.decode(line, encoding);
-            let record = Record {
-                time: now,
-                pid: None,
-                message: text,
-                line: text,
-                is_dated: true,
-            };
             for (index, memory) in &mut log.readers {
                 let Some(task) = self.tasks.get(*index) else {
                     continue;
                 };
-                let look = Look {
-                    now,
-                    is_live: log.is_live,
-                    find_time: if log.is_new { task.look_back } else { DAY },
-                    ..Look::default()
-                };
-                failures.extend(task.judge(memory, &record, look));
+                let find_time = if log.is_new { task.look_back } else { DAY };
+                let look = look(now, log.is_live, find_time);
+                failures.extend(task.judge(memory, &record(now, text), look));
             }
             if failures.len() >= FAILURES {
                 log.advance(which, bytes.get(told..lines.done), lines.is_within);
@@ -282,6 +275,12 @@ impl<O: Outlet> Listener<O> {
         log.advance(which, bytes.get(told..lines.done), lines.is_within);
         if !failures.is_empty() || log.is_worth_telling(now) {
             log.report(now, failures, &mut self.outlet)?;
+        }
+        for (index, memory) in &mut log.readers {
+            let complaints = self.tasks.get(*index).map(|task| task.complaints(memory));
+            for complaint in complaints.into_iter().flatten() {
+                self.outlet.send(complaint)?;
+            }
         }
         Ok(())
     }
@@ -492,46 +491,6 @@ impl<O: Outlet> Work for Listener<O> {
     }
 }
 
-impl Log {
-    fn advance(&mut self, which: Which, bytes: Option<&[u8]>, is_within: bool) {
-        let bytes = bytes.unwrap_or_default();
-        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.unreported = self.unreported.saturating_add(count);
-        if let Some(tail) = self.tail(which) {
-            tail.advance(bytes, is_within);
-        }
-    }
-
-    /// Chatter without failures is reported now and then, only to move the position on.
-    fn is_worth_telling(&self, now: Timestamp) -> bool {
-        let is_late = now.since(self.reported) >= CHATTER_TIME;
-        self.unreported >= CHATTER || (self.unreported > 0 && is_late)
-    }
-
-    fn report(
-        &mut self,
-        now: Timestamp,
-        failures: Vec<Failure>,
-        outlet: &mut impl Outlet,
-    ) -> Result<(), Hangup> {
-        let latest = failures.iter().map(|failure| failure.time.min(now)).max();
-        self.reached = match self.is_live {
-            true => now,
-            false => self.reached.max(latest.unwrap_or_default()),
-        };
-        self.unreported = 0;
-        self.reported = now;
-        let Some(position) = self.position() else {
-            return Ok(());
-        };
-        outlet.send(Heard::Progress {
-            log: self.name.clone(),
-            failures,
-            position,
-        })
-    }
-}
-
 fn now() -> Timestamp {
     Timestamp::from_usec(clock::realtime())
 }
@@ -540,8 +499,6 @@ fn now() -> Timestamp {
 const BUFFER: usize = 256 * 1024;
 /// So many failures are told at once.
 const FAILURES: usize = 256;
-const CHATTER: u64 = 4 * 1024 * 1024;
-const CHATTER_TIME: Span = Span::from_secs(5);
 /// Between two wake-ups for a log that is being written.
 const BREATH: Duration = Duration::from_millis(4);
 /// Between two looks at what the kernel tells nothing of, in microseconds.

@@ -10,6 +10,7 @@ mod lines;
 mod log;
 mod patterns;
 mod place;
+mod progress;
 mod rotation;
 mod tail;
 mod trouble;

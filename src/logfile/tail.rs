@@ -73,6 +73,15 @@ impl Tail {
         Ok(())
     }
 
+    /// Goes to the beginning of the line at `offset`.
+    pub(crate) fn seek_to(&mut self, offset: u64) -> io::Result<()> {
+        let place = Place {
+            offset,
+            ..self.place()
+        };
+        self.seek(&place)
+    }
+
     /// Goes to the end; the rest of a line that somebody has begun there is none.
     pub(crate) fn seek_end(&mut self) -> io::Result<()> {
         let offset = self.file.metadata()?.len();

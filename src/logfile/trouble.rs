@@ -9,7 +9,7 @@ use crate::engine::settings::{JailName, LogFile};
 /// A file that cannot be opened or read.
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::PermissionDenied => denied(path, "r"),
+        ErrorKind::PermissionDenied => denied(path, "g+r"),
         _ => format!(
             "cannot read '{}': {error}, trying again when it changes",
             path.display()
@@ -20,7 +20,7 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> String {
 /// A directory that cannot be listed, or a path that cannot be looked at.
 pub(crate) fn refused(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::PermissionDenied => denied(path, "rx"),
+        ErrorKind::PermissionDenied => denied(path, "g+rx"),
         _ => format!("cannot look into '{}': {error}", path.display()),
     }
 }
@@ -45,32 +45,30 @@ pub(crate) fn missing(jail: &JailName, files: &[LogFile]) -> String {
 }
 
 /// The first thing on the way to `path` that we may not pass, and what would let us.
-fn denied(path: &Path, rights: &str) -> String {
-    let hidden = HIDDEN.iter().find(|top| path.starts_with(top));
-    if let Some(top) = hidden.filter(|top| fs::read_dir(top).is_err()) {
-        return format!(
-            "cannot read '{}': services do not see {top}; to mend it: systemctl edit banishd, [Service] \
-             ProtectHome=read-only",
-            path.display()
-        );
-    }
-    let blocked = path
-        .ancestors()
-        .skip(1)
-        .filter(|above| above.is_dir())
-        .find(|above| {
-            // Where a name within can be looked at, the directory may be passed.
-            let probe = fs::symlink_metadata(above.join("."));
-            probe.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
-        });
-    let (what, rights) = match blocked {
-        Some(above) => (above, "x"),
-        None => (path, rights),
+fn denied(path: &Path, right: &str) -> String {
+    let refused = |path: &Path| {
+        let error = fs::metadata(path.join(".")).err();
+        error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+    above.reverse();
+    let closed = above.into_iter().find(|directory| refused(directory));
+    let (name, right) = match closed {
+        Some(directory) => (directory.display(), "g+rx"),
+        None => (path.display(), right),
+    };
+    let remedy = match HIDDEN
+        .iter()
+        .any(|hidden| closed.unwrap_or(path).starts_with(hidden))
+    {
+        true => {
+            "systemctl edit banishd.service, and set ProtectHome=read-only in [Service]".to_owned()
+        }
+        false => format!("chgrp adm '{name}' && chmod {right} '{name}'"),
     };
     format!(
-        "cannot read '{}': permission denied; to mend it: setfacl -m u:banishd:{rights} {}",
-        path.display(),
-        what.display()
+        "the service may not read '{}'; to mend it: {remedy}",
+        path.display()
     )
 }
 

@@ -118,7 +118,6 @@ fn every_stock_action_reads_as_fail2ban_reads_it() {
 
 /// What `load` makes of the stock tree with every jail forced on and every log there.
 #[test]
-#[ignore = "until the filter engine knows all of fail2ban's patterns"]
 fn every_stock_jail_of_fail2ban_becomes_settings() {
     let directory = tempfile::tempdir().expect("a directory");
     let tree = directory.path();

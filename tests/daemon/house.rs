@@ -1,7 +1,9 @@
 //! A daemon with everything around it: its loop, its reader's thread, its store in a directory. The
 //! journal is a list that the test writes, the firewall is in memory, and the test is the bus.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,7 @@ use banishd::firewall::memory::Memory;
 use banishd::journal::matches::Selector;
 use banishd::journal::terms::Terms;
 use banishd::journal::{JournalError, LogSource, Start, Wake, listen_on};
+use banishd::reader::task::Task;
 use banishd::store::Store;
 use banishd::sys::waker::Waker;
 use tempfile::TempDir;
@@ -55,21 +58,45 @@ impl House {
             rival: watch::channel(false).0,
         };
         house.write("banishd.conf", "");
-        house.write(
-            "jail.conf",
-            "[door]\nenabled = true\nfilter = door\nport = all\nmaxretry = 3\n",
-        );
         house.listen_for("knock");
         house
     }
 
     /// Has the filter count this word from the next reload on.
     pub(crate) fn listen_for(&self, word: &str) {
+        self.write(
+            "jail.conf",
+            "[door]\nenabled = true\nfilter = door\nport = all\nmaxretry = 3\n",
+        );
         let filter = format!(
             "[Definition]\nmatchtext = message\njournalmatch = _SYSTEMD_UNIT=door.service\n\
              failregex = ^{word} <ADDR>$\n"
         );
         self.write("filter.d/door.conf", &filter);
+    }
+
+    /// Has the jail read a file instead of the journal from the next reload on.
+    pub(crate) fn listen_to_a_file(&self) {
+        let path = self.directory.path().join("door.log");
+        let jail = format!(
+            "[door]\nenabled = true\nfilter = door\nport = all\nmaxretry = 3\nlogpath = {}\n",
+            path.display()
+        );
+        self.write("jail.conf", &jail);
+        self.write(
+            "filter.d/door.conf",
+            "[Definition]\nfailregex = ^ knock <ADDR>$\n",
+        );
+    }
+
+    /// A service writes to that file.
+    pub(crate) fn knock_at_file(&self, who: &str) {
+        let path = self.directory.path().join("door.log");
+        let mut file = OpenOptions::new();
+        let mut file = file.append(true).create(true).open(path).unwrap();
+        let now = jiff::Zoned::now().strftime("%FT%T%:z");
+        file.write_all(format!("{now} knock {who}\n").as_bytes())
+            .unwrap();
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -107,8 +134,8 @@ impl House {
             Some(position) => Start::After(position.clone()),
             None => Start::Since(Timestamp::default()),
         };
-        let system = Origin::Journal(Journal::System);
-        let tasks = tasks(&settings).remove(&system).unwrap();
+        let wanted = tasks(&settings);
+        let opened_at = opened.remembered.positions.clone();
         let (bus, loop_end) = link();
         let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
@@ -138,15 +165,9 @@ impl House {
         );
         let mut daemon = Daemon::new(engine, edges).unwrap();
         daemon.drain().await;
-        let log = self.log.clone();
-        let make = |waker| Source {
-            log,
-            waker,
-            next: 0,
-        };
-        let mut readers = Readers::default();
-        let journal = listen_on(make, LogName::journal(), start, tasks);
-        readers.add(system, journal.unwrap());
+        let mut readers = self.listen(start, &wanted);
+        let now = clock::now().wall;
+        readers.settle(now, &wanted, &opened_at).unwrap();
 
         let mut visitor = Visitor { bus };
         let ending = {
@@ -162,6 +183,23 @@ impl House {
         };
         readers.stop();
         ending
+    }
+
+    /// The journal that the test writes is the system's.
+    fn listen(&self, start: Start, wanted: &BTreeMap<Origin, Vec<Task>>) -> Readers {
+        let log = self.log.clone();
+        let make = |waker| Source {
+            log,
+            waker,
+            next: 0,
+        };
+        let mut readers = Readers::default();
+        let system = Origin::Journal(Journal::System);
+        if let Some(tasks) = wanted.get(&system) {
+            let journal = listen_on(make, LogName::journal(), start, tasks.clone());
+            readers.add(system, journal.unwrap());
+        }
+        readers
     }
 
     /// Whom the jail's rules drop.

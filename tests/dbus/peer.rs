@@ -252,6 +252,11 @@ async fn a_jail_says_what_it_ignores_and_what_its_filter_finds() {
     assert_eq!(jail.list_ignored().await.unwrap().len(), 2);
     let (matched, ..) = jail.test_message("Connection closed").await.unwrap();
     assert!(!matched);
+    // The filter wants whole lines: the message stands for one.
+    let message = "Failed password for root from 192.0.2.7 port 22";
+    let (matched, who, _) = jail.test_message(message).await.unwrap();
+    assert!(matched);
+    assert_eq!(who, "192.0.2.7");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use banishd::dbus::service::{Bus, Options};
 use banishd::engine::address::Offender;
 use banishd::engine::command::{Command, Import, Imported, Refusal, Reply};
 use banishd::engine::effect::{Event, Removal};
-use banishd::engine::filter::{Filter, FilterSpec};
+use banishd::engine::filter::{Filter, FilterSpec, Text};
 use banishd::engine::ledger::ban::{Ban, Origin};
 use banishd::engine::settings::{
     JailName, JailRules, JailSettings, Journal, MatchGroup, Matches, Ports, Protocol,
@@ -303,6 +303,7 @@ pub(crate) fn ban(jail: &str, address: &str) -> Ban {
 fn settings() -> JailSettings {
     let filter = Filter::compile(FilterSpec {
         name: "sshd".to_owned(),
+        text: Text::Line,
         fail: vec!["^Failed password for .* from <HOST> port \\d+$".to_owned()],
         ..FilterSpec::default()
     });

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use banishd::engine::filter::memory::Complaint;
 use banishd::engine::filter::{Filter, FilterSpec, Look, Memory, Names};
 use banishd::engine::record::Record;
 use banishd::engine::time::{Span, Timestamp};
@@ -122,4 +123,40 @@ fn the_memory_is_bounded() {
         let shown = format!("{memory:?}").len();
         assert!(shown < 6_000_000, "{shown}");
     }
+}
+
+/// Nested repeats that only back-tracking can match, and a line that makes it try them all.
+#[test]
+fn a_pattern_that_gives_up_says_so_once_and_holds_up_nobody() {
+    let filter = Filter::compile(FilterSpec {
+        fail: vec![
+            r"^(?P<x>(?:a+)+)+(?P=x)!(?P=x)c <ADDR>$".to_owned(),
+            "<ADDR>$".to_owned(),
+        ],
+        ..FilterSpec::default()
+    })
+    .expect("the patterns are good");
+    let mut memory = Memory::default();
+    let line = format!("{}!bc 192.0.2.1", "a".repeat(3000));
+    let record = Record {
+        message: line.as_bytes(),
+        ..Record::default()
+    };
+
+    for expected in [1, 0, 0] {
+        let found = filter.find(&mut memory, &record, &Look::default());
+        assert_eq!(found.map(|found| found.rule), Some(1));
+        let complaints = memory.take_complaints();
+        assert_eq!(complaints.len(), expected);
+        for complaint in complaints {
+            assert_eq!(
+                complaint.to_string(),
+                "pattern 1 of failregex takes too many steps on some lines, which count as not \
+                 matching; make it simpler"
+            );
+        }
+    }
+    memory.forget_after_panic();
+    memory.forget_after_panic();
+    assert_eq!(memory.take_complaints(), [Complaint::Panicked]);
 }

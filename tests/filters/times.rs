@@ -102,3 +102,31 @@ fn a_trial_shows_the_date_and_the_pattern_does_not_see_it() {
     assert_eq!(trial.time.usec(), (NOW - 30) * 1_000_000);
     assert_eq!(trial.hits.len(), 1);
 }
+
+#[test]
+fn a_clock_that_is_wrong_is_told_of_once() {
+    let filter = filter();
+    let mut memory = Memory::default();
+    let look = Look {
+        now: Timestamp::from_usec(NOW * 1_000_000),
+        is_live: true,
+        ..Look::default()
+    };
+    let mut complaints = Vec::new();
+    for line in [
+        "2026-11-22 08:59:30 x",
+        "2026-11-22 07:59:30 x",
+        "2026-11-22 07:59:31 x",
+    ] {
+        let record = Record {
+            line: line.as_bytes(),
+            message: line.as_bytes(),
+            is_dated: true,
+            ..Record::default()
+        };
+        let _ = filter.find(&mut memory, &record, &look);
+        complaints.push(memory.take_complaints().len());
+    }
+
+    assert_eq!(complaints, [0, 1, 0]);
+}

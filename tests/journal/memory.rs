@@ -14,6 +14,7 @@ use banishd::engine::settings::{JailName, Matches};
 use banishd::engine::time::{Span, Timestamp};
 use banishd::journal::listener::Listener;
 use banishd::journal::matches::Selector;
+use banishd::journal::script::Script;
 use banishd::journal::terms::Terms;
 use banishd::journal::{JournalError, LogSource, Start, Wake};
 use banishd::reader::task::Task;
@@ -161,6 +162,36 @@ fn what_is_read_again_after_a_fault_is_not_remembered_twice() {
             assert_eq!(run.failures, expected, "{fault:?} {call}");
         }
     }
+}
+
+#[test]
+fn a_pattern_that_gives_up_is_told_of_once() {
+    let filter = Filter::compile(FilterSpec {
+        fail: vec![r"^(?P<x>(?:a+)+)+(?P=x)!(?P=x)c <ADDR>$".to_owned()],
+        ..FilterSpec::default()
+    });
+    let task = Task {
+        filter: filter.expect("the pattern is good"),
+        ..tasks("").remove(0)
+    };
+    let entry = format!("_UID=0\nMESSAGE={}!bc 192.0.2.1\n\n", "a".repeat(3000));
+    let source = Script::new(io::Cursor::new(entry.repeat(3)));
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let start = Start::Since(Timestamp::default());
+    let outlet = Ear(Rc::clone(&heard));
+    let mut listener = Listener::new(source, outlet, LogName::journal(), start).with(vec![task]);
+
+    while listener.turn() == Ok(true) {}
+
+    let heard = heard.take();
+    let complaints: Vec<&String> = heard
+        .iter()
+        .filter_map(|word| match word {
+            Heard::Complaint { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(complaints.len(), 1, "{heard:?}");
 }
 
 fn uncut() -> Vec<Failure> {

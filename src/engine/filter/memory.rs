@@ -37,6 +37,8 @@ pub enum Complaint {
         /// Which pattern of it, from 0.
         index: usize,
     },
+    /// A line that has just been written says that it is from another time; it counts as now.
+    Skewed,
     /// Our own mistake: looking at a record ended in a panic, and the record tells of nothing.
     Panicked,
 }
@@ -49,6 +51,10 @@ impl fmt::Display for Complaint {
                 "pattern {} of {part} takes too many steps on some lines, which count as not matching; \
                  make it simpler",
                 index.saturating_add(1)
+            ),
+            Self::Skewed => f.write_str(
+                "the date of a new line is more than a minute from now, so the line counts as now; \
+                 if that is so of every line, see logtimezone and datepattern",
             ),
             Self::Panicked => f.write_str(
                 "the filter failed inside banishd on some lines, which count as not matching; \

@@ -338,6 +338,15 @@ impl Filter {
         trial
     }
 
+    /// The date in a line of a file, where it has one.
+    #[must_use]
+    pub fn date(&self, line: &[u8], now: Timestamp) -> Option<Timestamp> {
+        self.0
+            .dates
+            .find(&mut DateMemory::default(), line, now)?
+            .time
+    }
+
     /// Whether what a record means depends on earlier ones.
     #[must_use]
     pub fn has_memory(&self) -> bool {

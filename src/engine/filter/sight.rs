@@ -13,7 +13,7 @@ use crate::engine::filter::connection::{Connection, Turn};
 use crate::engine::filter::date::{Dated, Dates};
 use crate::engine::filter::identity::{Identity, identify};
 use crate::engine::filter::lines::{Lines, render};
-use crate::engine::filter::memory::{Complaints, Past, Scratch};
+use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
 use crate::engine::filter::pattern::SKIPPED;
 use crate::engine::filter::rule::rules::Rules;
 use crate::engine::filter::rule::{Groups, Rule, Search};
@@ -165,7 +165,10 @@ impl Compiled {
         let time = time.or(known).unwrap_or(look.now);
         let skew = time.since(look.now).max(look.now.since(time));
         match look.is_live {
-            true if skew > SKEW_MAX => Some((cut, look.now)),
+            true if skew > SKEW_MAX => {
+                memory.complaints.add(Complaint::Skewed);
+                Some((cut, look.now))
+            }
             false if look.now.since(time) > look.find_time => None,
             _ => Some((cut, time)),
         }
