@@ -1,5 +1,10 @@
 //! `banishctl filter`: filters tried on lines, and put to annotated samples.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests run banishctl, and a script that unpacks fail2ban"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

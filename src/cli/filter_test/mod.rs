@@ -11,17 +11,17 @@ mod subject;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
+use crate::cli::client;
 use crate::cli::filter_test::log::Log;
 use crate::cli::filter_test::report::{Kind, Report};
 use crate::cli::filter_test::subject::Subject;
 use crate::config::alone;
 use crate::engine::filter::{Filter, Look, Memory, Names};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::time::Span;
 
 /// The arguments of `filter test`.
 #[derive(Debug, Args)]
@@ -112,7 +112,7 @@ impl Test {
             });
             TestError::Refused(errors.collect::<Vec<String>>().join("\n"))
         })?;
-        let now = now();
+        let now = client::now();
         let look = Look {
             now,
             is_live: false,
@@ -160,12 +160,6 @@ impl Test {
         }
         Ok(())
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let micros = since.map_or(0, |since| since.as_micros());
-    Timestamp::from_usec(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 fn zone(text: &str) -> Result<TimeZone, String> {
