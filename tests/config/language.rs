@@ -143,6 +143,24 @@ datepattern = %%Y
     );
 }
 
+/// `-d` prints such a jail; the server then refuses everything.
+#[test]
+fn two_actions_of_one_name_are_an_error() {
+    let root = tempfile::tempdir().expect("a directory");
+    let jail = "[a]\nenabled = 1\nfilter = f\naction = x\n  x[p=1]\n";
+    plant(root.path(), &format!("== jail.conf\n{jail}{PLAIN}"));
+
+    let (_, errors) = ours(root.path());
+
+    let place = root.path().join("jail.conf").display().to_string();
+    let message = "error: two actions of the jail are called 'x'";
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].starts_with(&format!("{place}:5:3: {message}")),
+        "{errors:?}"
+    );
+}
+
 #[test]
 fn what_fail2ban_refuses_is_refused_with_the_reason() {
     let jail = |text: &str| {

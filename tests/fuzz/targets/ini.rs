@@ -1,4 +1,5 @@
-//! Any text is a configuration file, perhaps a bad one.
+//! Any text is a configuration, perhaps a bad one: a jail, its filter and its action, each up to a line
+//! that begins with `==`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
