@@ -139,3 +139,27 @@ fn the_classic_tutorial_s_filter_finds_failures_in_entries_of_the_journal() {
         assert_eq!(who.as_deref(), failed.then_some("192.0.2.7"), "{message}");
     }
 }
+
+#[test]
+fn an_etc_fail2ban_is_read_where_etc_banishd_is_missing_or_empty() {
+    let etc = tempfile::tempdir().expect("a directory");
+    let (own, theirs) = (etc.path().join("banishd"), etc.path().join("fail2ban"));
+    let chosen = || Layout::of_host(etc.path(), Path::new("/usr/lib/banishd"));
+    assert_eq!((chosen().admin, chosen().global), (own.clone(), "banishd"));
+
+    fs::create_dir(&theirs).expect("a directory");
+    assert_eq!(chosen().admin, own);
+    for name in ["jail.conf", "fail2ban.conf"] {
+        fs::write(theirs.join(name), "").expect("a file");
+    }
+    assert_eq!(
+        (chosen().admin, chosen().global),
+        (theirs.clone(), "fail2ban")
+    );
+    fs::create_dir(&own).expect("a directory");
+    assert_eq!(chosen().admin, theirs);
+    fs::write(own.join("jail.local"), "").expect("a file");
+    assert_eq!((chosen().admin, chosen().global), (own, "banishd"));
+    let told = Layout::choose(Some(&theirs), Path::new("/usr/lib/banishd"));
+    assert_eq!(told, Layout::fail2ban(theirs));
+}
