@@ -6,7 +6,8 @@ use std::path::Path;
 use banishd::config::diagnostic::{Diagnostic, Level};
 use banishd::config::files::Layout;
 use banishd::config::load;
-use banishd::engine::filter::{Names, Text};
+use banishd::engine::filter::{Look, Memory, Names, Text};
+use banishd::engine::record::Record;
 use banishd::engine::settings::{JailName, JailSettings, LogLevel, Protocol, Settings};
 use banishd::engine::time::{BanTime, Span};
 
@@ -101,4 +102,64 @@ fn the_classic_tutorial_reads_its_log_file_where_there_is_one() {
         .collect();
     assert_eq!(files, [log.to_str().expect("text")]);
     assert_eq!(jail.matches.to_string(), "");
+}
+
+/// The journal's entry, as the daemon shows it to a filter that expects lines.
+#[test]
+fn the_classic_tutorial_s_filter_finds_failures_in_entries_of_the_journal() {
+    let tree = tree("/nonexistent/var/log/auth.log");
+    let (settings, _) = read(tree.path());
+    let jail = ssh(&settings);
+
+    for (message, failed) in [
+        (
+            "Failed password for root from 192.0.2.7 port 2200 ssh2",
+            true,
+        ),
+        (
+            "Failed password for invalid user x from 192.0.2.7 port 2200 ssh2",
+            true,
+        ),
+        ("Invalid user x from 192.0.2.7 port 2200", true),
+        (
+            "Accepted password for root from 192.0.2.7 port 2200 ssh2",
+            false,
+        ),
+    ] {
+        let line = format!("host sshd[12]: {message}");
+        let record = Record {
+            message: message.as_bytes(),
+            line: line.as_bytes(),
+            ..Record::default()
+        };
+        let found = jail
+            .filter
+            .find(&mut Memory::default(), &record, &Look::default());
+        let who = found.map(|found| found.who.to_string());
+        assert_eq!(who.as_deref(), failed.then_some("192.0.2.7"), "{message}");
+    }
+}
+
+#[test]
+fn an_etc_fail2ban_is_read_where_etc_banishd_is_missing_or_empty() {
+    let etc = tempfile::tempdir().expect("a directory");
+    let (own, theirs) = (etc.path().join("banishd"), etc.path().join("fail2ban"));
+    let chosen = || Layout::of_host(etc.path(), Path::new("/usr/lib/banishd"));
+    assert_eq!((chosen().admin, chosen().global), (own.clone(), "banishd"));
+
+    fs::create_dir(&theirs).expect("a directory");
+    assert_eq!(chosen().admin, own);
+    for name in ["jail.conf", "fail2ban.conf"] {
+        fs::write(theirs.join(name), "").expect("a file");
+    }
+    assert_eq!(
+        (chosen().admin, chosen().global),
+        (theirs.clone(), "fail2ban")
+    );
+    fs::create_dir(&own).expect("a directory");
+    assert_eq!(chosen().admin, theirs);
+    fs::write(own.join("jail.local"), "").expect("a file");
+    assert_eq!((chosen().admin, chosen().global), (own, "banishd"));
+    let told = Layout::choose(Some(&theirs), Path::new("/usr/lib/banishd"));
+    assert_eq!(told, Layout::fail2ban(theirs));
 }
