@@ -74,30 +74,38 @@ impl Layout {
         }
     }
 
-    /// `etc/banishd`; if that is not there or empty, `etc/fail2ban` where that is filled.
+    /// `etc/banishd`; if there are no files in it, `etc/fail2ban` where that is filled.
     #[must_use]
     pub fn of_host(etc: &Path, vendor: &Path) -> Self {
         let own = etc.join("banishd");
-        let empty = match fs::read_dir(&own) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) => absent(&error),
-        };
         let theirs = Self::of(&etc.join("fail2ban"), vendor);
-        match empty && theirs.global == "fail2ban" {
+        match !holds_files(&own) && theirs.global == "fail2ban" {
             true => theirs,
             false => Self::of(&own, vendor),
         }
     }
 
+    /// A tree of fail2ban's has `fail2ban.conf`, or its name and jails.
     fn of(directory: &Path, vendor: &Path) -> Self {
-        let has = |name: &str| directory.join(name).exists();
-        match has("jail.conf") && has("fail2ban.conf") && !has("banishd.conf") {
+        let has = |name: &&str| directory.join(name).exists();
+        let named = directory.ends_with("fail2ban");
+        let jails = ["jail.conf", "jail.local", "jail.d"].iter().any(has);
+        let global = ["fail2ban.conf", "fail2ban.local"].iter().any(has);
+        match (global || named && jails) && !has(&"banishd.conf") {
             true => Self::fail2ban(directory.to_owned()),
             false => Self {
                 admin: directory.to_owned(),
                 vendor: vendor.to_owned(),
                 ..Self::default()
             },
+        }
+    }
+
+    /// The files of our package that have to be there; an administrator's tree may lack any.
+    pub(crate) fn shipped(&self) -> &'static [&'static str] {
+        match self.global {
+            "banishd" => &["banishd.conf", "jail.conf"],
+            _ => &[],
         }
     }
 
@@ -147,6 +155,18 @@ impl Layout {
     /// What to call a file that is in neither directory.
     pub(crate) fn vendor_place(&self, name: &str) -> Place {
         Place::file_named(self.vendor.join(name).display().to_string())
+    }
+}
+
+/// Whether there is a file in `directory` or just below; one that cannot be read is taken to have some.
+fn holds_files(directory: &Path) -> bool {
+    let empty = |path: &Path| match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => false,
+    };
+    match fs::read_dir(directory) {
+        Ok(mut entries) => !entries.all(|entry| entry.is_ok_and(|entry| empty(&entry.path()))),
+        Err(error) => !absent(&error),
     }
 }
 

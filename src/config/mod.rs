@@ -72,10 +72,9 @@ pub enum LogType {
 pub fn load(layout: &Layout) -> (Settings, Vec<Diagnostic>) {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    for name in [layout.global, "jail"] {
-        let name = format!("{name}.conf");
-        if layout.read(&name).is_none() {
-            problems.push(absent(layout, &name));
+    for name in layout.shipped() {
+        if layout.read(name).is_none() {
+            problems.push(absent(layout, name));
             settings.incomplete = true;
         }
     }

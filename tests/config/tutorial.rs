@@ -156,7 +156,8 @@ fn an_etc_fail2ban_is_read_where_etc_banishd_is_missing_or_empty() {
         (chosen().admin, chosen().global),
         (theirs.clone(), "fail2ban")
     );
-    fs::create_dir(&own).expect("a directory");
+    // The package makes these.
+    fs::create_dir_all(own.join("jail.d")).expect("a directory");
     assert_eq!(chosen().admin, theirs);
     fs::write(own.join("jail.local"), "").expect("a file");
     assert_eq!((chosen().admin, chosen().global), (own, "banishd"));
