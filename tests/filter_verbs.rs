@@ -1,18 +1,16 @@
 //! `banishctl filter`: filters tried on lines, and put to annotated samples.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tests run banishctl, and a script that unpacks fail2ban"
-)]
+#![expect(clippy::disallowed_methods, reason = "the tests run banishctl")]
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::dbus::bus::banishctl;
+use crate::support::fail2ban::FAIL2BAN;
 
 /// What a run said: exit code, stdout, stderr.
 type Said = (i32, String, String);
@@ -229,17 +227,6 @@ fn samples_that_do_not_come_out_as_annotated_are_named() {
     assert_eq!(code, 2);
 }
 
-/// Debian's package, unpacked.
-fn package() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fail2ban");
-    let output = Command::new(script)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-}
-
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -255,13 +242,12 @@ fn copy(from: &Path, to: &Path) {
 /// fail2ban's samples, with the filters that it ships and those that it keeps for its tests.
 #[test]
 fn stock_filters_make_of_every_annotated_line_what_they_should() {
-    let package = package();
-    let tests = package.join("usr/lib/python3/dist-packages/fail2ban/tests");
+    let tests = FAIL2BAN.join("usr/lib/python3/dist-packages/fail2ban/tests");
     // The filters for tests include the shipped ones from where these are in fail2ban's source.
     let source = tempfile::tempdir().unwrap();
     let root = source.path().join("a/b/c");
     for place in [source.path(), &root] {
-        copy(&package.join("etc/fail2ban"), &place.join("config"));
+        copy(&FAIL2BAN.join("etc/fail2ban"), &place.join("config"));
     }
     copy(&tests.join("config"), &root.join("fail2ban/tests/config"));
 
@@ -290,7 +276,7 @@ fn stock_filters_make_of_every_annotated_line_what_they_should() {
     let failed: Vec<&Value> = failed.collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!((code, error.as_str()), (0, ""));
-    let version = package.file_name().unwrap().to_string_lossy();
+    let version = FAIL2BAN.file_name().unwrap().to_string_lossy();
     match version.split('-').next() {
         Some("1.0.2") => assert_eq!(
             (&total["filters"], &total["passed"]),

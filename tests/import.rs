@@ -1,11 +1,6 @@
 //! fail2ban's databases, made here by our own SQL after the schemas that there have been, to bans on a
 //! private bus.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "one of them is made by a fail2ban that the test starts"
-)]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,8 +10,9 @@ use banishd::cli::import::{DatabaseError, Lasts, OldBan, read};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::dbus::bus::{PrivateBus, ROOT, banishctl, bus_with, text};
+use crate::dbus::bus::{PrivateBus, banishctl, bus_with, text};
 use crate::dbus::script::Script;
+use crate::support::fail2ban;
 
 /// What all schemas have.
 const COMMON: &str = "
@@ -319,18 +315,12 @@ fn root_errors_of_an_import_say_what_to_do() {
 /// Debian's fail2ban, running in a directory of its own, with a jail that executes nothing.
 struct Fail2ban {
     directory: TempDir,
-    package: PathBuf,
     server: Child,
 }
 
 impl Fail2ban {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let fetched = Command::new(Path::new(ROOT).join("tests/fail2ban"))
-            .output()
-            .unwrap();
-        assert!(fetched.status.success(), "{}", text(&fetched.stderr));
-        let package = PathBuf::from(text(&fetched.stdout).trim());
         let path = |name: &str| directory.path().join(name);
         fs::create_dir_all(path("etc/filter.d")).unwrap();
         fs::create_dir_all(path("etc/action.d")).unwrap();
@@ -350,28 +340,21 @@ impl Fail2ban {
             "[sshd]\nenabled = true\nfilter = door\nbackend = polling\nlogpath = {place}/log\nbantime = 1h\n"
         );
         fs::write(path("etc/jail.conf"), jail).unwrap();
-        let server = Self::program(&package, &directory, "fail2ban-server", &["-f", "start"])
+        let server = Self::program(&directory, "fail2ban-server", &["-f", "start"])
             .spawn()
             .unwrap();
-        let it = Self {
-            directory,
-            package,
-            server,
-        };
+        let it = Self { directory, server };
         while !it.ask(&["ping"]).status.success() {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         it
     }
 
-    fn program(package: &Path, directory: &TempDir, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("/usr/bin/python3");
-        command.env("PYTHONPATH", package.join("usr/lib/python3/dist-packages"));
+    fn program(directory: &TempDir, name: &str, arguments: &[&str]) -> Command {
+        let mut command = fail2ban::program(name);
         command
-            .arg(package.join("usr/bin").join(name))
             .arg("-c")
-            .arg(directory.path().join("etc"));
-        command
+            .arg(directory.path().join("etc"))
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -379,7 +362,7 @@ impl Fail2ban {
     }
 
     fn ask(&self, words: &[&str]) -> Output {
-        let mut client = Self::program(&self.package, &self.directory, "fail2ban-client", words);
+        let mut client = Self::program(&self.directory, "fail2ban-client", words);
         client.stdout(Stdio::piped()).output().unwrap()
     }
 }

@@ -455,6 +455,22 @@ fn memory_is_bounded_by_settings() {
     );
 }
 
+/// The kernel gets sets of ranges anew with every change, so logs must not make them grow without end.
+#[test]
+fn networks_that_logs_name_are_banned_up_to_their_own_limit() {
+    let mut wanted = settings(&["sshd"]);
+    wanted.jails.get_mut(&jail("sshd")).unwrap().max_retry = 1;
+    let mut sim = Sim::with(wanted);
+
+    for n in 0..=PREFIXES_MAX {
+        sim.fail("sshd", &format!("10.{}.{}.0/24", n / 256, n % 256));
+    }
+    sim.fail("sshd", "192.0.2.1");
+
+    assert_eq!(sim.ledger().len(), PREFIXES_MAX + 1);
+    assert_eq!(sim.engine.ledger().prefixes(), PREFIXES_MAX);
+}
+
 #[test]
 fn memory_is_bounded_by_settings_while_the_store_fails_too() {
     let mut wanted = settings(&["sshd"]);

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 
 use crate::cli::client::{Client, ClientError};
+use crate::cli::render;
 use crate::dbus::wire::{FOREVER, ImportInfo, ImportSums, PAGE_DEFAULT};
 use crate::engine::address::Offender;
 use crate::engine::time::Timestamp;
@@ -142,7 +143,10 @@ impl Outcome {
         } in &self.skipped
         {
             match jail.as_str() {
-                "" => line(*count, &format!("{reason}, such as '{example}'")),
+                "" => line(
+                    *count,
+                    &format!("{reason}, such as '{}'", render::plain(example)),
+                ),
                 jail => line(*count, &format!("of '{jail}', {reason}")),
             }
         }

@@ -1,7 +1,8 @@
-//! ASKS: banishctl, a client of the bus.
+//! ASKS: banishctl, a client of the bus, and a look at configuration and filters without the daemon.
 //!
 //! Comes in: a command line. Goes out: calls on the bus, text or JSON on stdout, errors on stderr and
-//! an exit code. It can do nothing that `busctl` could not, and never talks to the daemon otherwise.
+//! an exit code. To the daemon it can do nothing that `busctl` could not; what it does without the
+//! daemon reads files and journals and changes nothing.
 
 mod client;
 mod config_dump;
@@ -26,6 +27,7 @@ use crate::cli::conformance::Conformance;
 use crate::cli::filter_test::{Test, TestError};
 use crate::cli::render::Style;
 use crate::cli::verify::{Verdict, Verify};
+use crate::dbus::error::chain;
 use crate::engine::address::Offender;
 use crate::engine::time::BanTime;
 
@@ -184,17 +186,6 @@ fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// An error and what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }
 
 /// Says what came of a verb that needs neither bus nor daemon.

@@ -200,6 +200,18 @@ pub(crate) fn why_json(reasons: &[Reason]) -> String {
     to_json(&objects.collect::<Vec<_>>())
 }
 
+/// Somebody else's text: what could move a terminal's cursor is written as an escape.
+pub(crate) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// A ban that began or changed, in one line.
 pub(crate) fn ban_told(event: &str, ban: &BanInfo) -> String {
     let verb = if event == "BanNew" {

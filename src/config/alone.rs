@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::Encoding;
+use jiff::tz::TimeZone;
+
 use crate::config::LogType;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::reading::Reading;
 use crate::config::resolve::{self, Jails, ResolvedFilter};
 use crate::config::tree::Value;
-use crate::config::{spec, value};
+use crate::config::{encoding, spec, value};
 use crate::engine::filter::FilterSpec;
 use crate::engine::settings::Matches;
 
@@ -54,12 +57,28 @@ pub fn matches(text: &str) -> Result<Matches, String> {
     value::matches(text)
 }
 
+/// The encoding that `text`, written like `logencoding`, names; `None` for UTF-8.
+///
+/// # Errors
+/// There is none.
+pub fn encoding(text: &str) -> Result<Option<&'static Encoding>, String> {
+    encoding::encoding(text)
+}
+
+/// The time zone that `text`, written like `logtimezone`, names.
+///
+/// # Errors
+/// There is none.
+pub fn zone(text: &str) -> Result<TimeZone, String> {
+    encoding::zone(text)
+}
+
 /// The names of all filters.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub fn names(layout: &Layout) -> Result<Vec<String>, Diagnostic> {
-    let names = layout.names("filter.d", "conf")?;
+    let names = layout.names("filter.d", ".conf")?;
     let stems = names.iter().filter_map(|name| {
         let stem = name.strip_prefix("filter.d/").unwrap_or(name);
         stem.strip_suffix(".conf")

@@ -23,13 +23,15 @@ pub(crate) fn parse(line: &str) -> Result<LogFile, String> {
     if !pattern.starts_with('/') {
         return Err(format!("'{pattern}' is no absolute path"));
     }
-    if let Err(error) = glob::Pattern::new(pattern) {
-        return Err(format!("'{pattern}' is no pattern: {}", error.msg));
+    // Python's glob knows no `**`, so here it must not mean any number of directories.
+    let mut pattern = pattern.to_owned();
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
     }
-    Ok(LogFile {
-        pattern: pattern.to_owned(),
-        is_tail,
-    })
+    match glob::Pattern::new(&pattern) {
+        Ok(_) => Ok(LogFile { pattern, is_tail }),
+        Err(error) => Err(format!("'{pattern}' is no pattern: {}", error.msg)),
+    }
 }
 
 /// What there is of a pattern.
@@ -59,7 +61,7 @@ pub(crate) fn look(pattern: &str) -> Seen {
         seen.add(Path::new(pattern));
         return seen;
     }
-    let Ok(paths) = glob::glob(pattern) else {
+    let Ok(paths) = glob::glob_with(pattern, OPTIONS) else {
         return seen;
     };
     for path in paths.take(COUNT_MAX) {
@@ -76,9 +78,17 @@ pub(crate) fn look(pattern: &str) -> Seen {
 
 /// The files of `pattern`, whatever they are.
 pub(crate) fn expand(pattern: &str) -> Vec<PathBuf> {
-    let paths = glob::glob(pattern).map(|paths| paths.take(COUNT_MAX).filter_map(Result::ok));
+    let paths =
+        glob::glob_with(pattern, OPTIONS).map(|paths| paths.take(COUNT_MAX).filter_map(Result::ok));
     paths.map(Iterator::collect).unwrap_or_default()
 }
+
+/// As Python's glob, and as the source of log files, which looks again later.
+const OPTIONS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 /// More files than this are not looked at.
 const COUNT_MAX: usize = 4096;
@@ -174,6 +184,7 @@ mod tests {
             ("/var/log/a.log", file("/var/log/a.log", false)),
             ("/var/log/a.log head", file("/var/log/a.log", false)),
             ("/var/log/*.log  tail", file("/var/log/*.log", true)),
+            ("/srv/**/a**.log", file("/srv/*/a*.log", false)),
             ("/var/log/two words", file("/var/log/two words", false)),
             ("a.log", Err("'a.log' is no absolute path")),
             (
@@ -193,7 +204,7 @@ mod tests {
     #[test]
     fn files_are_found_and_what_is_none_is_told() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["a.log", "b.log", "c.txt"] {
+        for name in ["a.log", "b.log", ".hidden.log", "c.txt"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         fs::create_dir(directory.path().join("d.log")).unwrap();

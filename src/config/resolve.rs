@@ -102,39 +102,13 @@ pub(crate) const JAIL: [&str; 36] = [
     "matchtext",
 ];
 
-/// The options of a jail that its filter and its actions may refer to.
-const VARIABLES: [&str; 31] = [
-    "enabled",
-    "filter",
-    "action",
-    "backend",
-    "logpath",
-    "logencoding",
-    "logtimezone",
-    "skip_if_nologs",
-    "systemd_if_nologs",
-    "usedns",
-    "maxretry",
-    "maxmatches",
-    "findtime",
-    "bantime",
-    "bantime.increment",
-    "bantime.factor",
-    "bantime.formula",
-    "bantime.multipliers",
-    "bantime.maxtime",
-    "bantime.rndtime",
-    "bantime.overalljails",
-    "ignoreself",
-    "ignoreip",
-    "ignorecommand",
-    "ignorecache",
-    "prefregex",
-    "failregex",
-    "ignoreregex",
-    "maxlines",
-    "datepattern",
-    "journalmatch",
+/// Those that its filter and its actions cannot refer to.
+const UNSEEN: [&str; 5] = [
+    "description",
+    "journaltrust",
+    "port",
+    "protocol",
+    "matchtext",
 ];
 
 /// Those that are on or off.
@@ -425,7 +399,7 @@ impl Resolving<'_, '_> {
         if names.is_empty() {
             return;
         }
-        let variables = VARIABLES.into_iter().filter(|key| !FILTER.contains(key));
+        let variables = seen().filter(|key| !FILTER.contains(key));
         let variables = variables.filter_map(|key| Some((key.to_owned(), self.option(key)?.ok()?)));
         let variables: Given = variables.collect();
         let (definition, _) = file.definition(&variables, self.fuel);
@@ -444,7 +418,7 @@ impl Resolving<'_, '_> {
     /// What filters and actions see of the jail.
     fn variables(&self) -> Given {
         let mut variables = Given::new();
-        for key in VARIABLES {
+        for key in seen() {
             let Some(value) = self.jail.options.get(key) else {
                 continue;
             };
@@ -516,6 +490,11 @@ impl Resolving<'_, '_> {
         }
         self.jail.actions.push(action);
     }
+}
+
+/// The options of a jail that its filter and its actions may refer to.
+fn seen() -> impl Iterator<Item = &'static str> {
+    JAIL.into_iter().filter(|key| !UNSEEN.contains(key))
 }
 
 fn missing(layout: &Layout, name: &str, place: &Place) -> Diagnostic {

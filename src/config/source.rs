@@ -8,7 +8,7 @@ use crate::config::diagnostic::Place;
 use crate::config::logs;
 use crate::config::reading::Reading;
 use crate::config::{units, value};
-use crate::engine::settings::{Journal, LogFile, Matches};
+use crate::engine::settings::{Journal, LogFile, Matches, is_attested};
 
 /// Where a jail's log lines come from.
 #[derive(Debug, Default)]
@@ -20,9 +20,6 @@ pub(crate) struct Source {
     /// Which files.
     pub(crate) files: Vec<LogFile>,
 }
-
-/// Trusted fields: journald takes them from the kernel. All others the sender chooses.
-const TRUSTED: [&str; 4] = ["_UID", "_SYSTEMD_UNIT", "_SYSTEMD_SLICE", "_SYSTEMD_CGROUP"];
 
 /// What came of the files.
 pub(crate) enum Found {
@@ -157,7 +154,7 @@ fn trusted(reading: &mut Reading, mut matches: Matches, place: &Place) -> Matche
     let total = matches.0.len();
     let mut forgeable = 0;
     for group in &mut matches.0 {
-        if !group.keys().any(|field| TRUSTED.contains(&field.as_str())) {
+        if !is_attested(group) {
             group.insert("_UID".to_owned(), vec!["0".to_owned()]);
             forgeable += 1;
         }

@@ -4,9 +4,9 @@
 use tracing::warn;
 
 use crate::daemon::clock;
-use crate::daemon::logging::chain;
 use crate::daemon::readers::Readers;
 use crate::daemon::run::Daemon;
+use crate::dbus::error::chain;
 use crate::dbus::link::{ManagerView, Request};
 use crate::engine::address::Offender;
 use crate::engine::command::RequestId;

@@ -3,7 +3,6 @@
 //! Fields keep their names: `JAIL=`, `OFFENDER=`, `RESULT=` … (see banishd.service(8)), so that
 //! `journalctl -u banishd JAIL=sshd` works. Text from log records never gets here.
 
-use std::error::Error;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -52,19 +51,6 @@ pub fn start() -> Arc<LogSwitch> {
     // Fails only if a log was started before, which then goes on.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     switch
-}
-
-/// An error and its causes in one line: `cannot do this: because of that`.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl LogSwitch {

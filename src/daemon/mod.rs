@@ -20,6 +20,7 @@ mod troubles;
 use std::process::ExitCode;
 
 use crate::daemon::args::Args;
+use crate::dbus::error::chain;
 
 /// Runs the daemon until it is told to stop.
 #[must_use]
@@ -39,7 +40,7 @@ pub fn main() -> ExitCode {
     match ending {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = logging::chain(&error), "cannot go on");
+            tracing::error!(error = chain(&error), "cannot go on");
             ExitCode::FAILURE
         }
     }

@@ -11,11 +11,11 @@ use crate::config::diagnostic::Level;
 use crate::config::load;
 use crate::daemon::clock;
 use crate::daemon::flaws::Flaws;
-use crate::daemon::logging::chain;
 use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
 use crate::daemon::start::tell;
 use crate::daemon::troubles::Troubles;
+use crate::dbus::error::chain;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 

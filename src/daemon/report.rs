@@ -121,7 +121,7 @@ fn tell(event: &Event) {
         }
         Event::TooManyBans { jail, offender } => warn!(
             jail = %jail, offender = %offender,
-            "[{jail}] {offender} is not banned: 'maxbans' in banishd.conf is reached"
+            "[{jail}] {offender} is not banned: 'maxbans' in banishd.conf is reached, or the limit of networks"
         ),
         Event::JailNew(jail) => info!(jail = %jail, "jail {jail} was added"),
         Event::JailRemoved(jail) => info!(jail = %jail, "jail {jail} was removed"),

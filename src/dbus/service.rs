@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::dbus::ask::Loop;
+use crate::dbus::error::chain;
 use crate::dbus::link::{BusEnd, News};
 use crate::dbus::log_control::Log;
 use crate::dbus::session::{End, Session, SessionError};
@@ -103,18 +104,4 @@ async fn meanwhile<T>(
             item = news.recv() => { item?; }
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -178,7 +178,7 @@ impl Engine {
     }
 
     /// Why one more ban would be one too many.
-    fn is_full(&self, offender: &Offender) -> Option<Refusal> {
+    pub(super) fn is_full(&self, offender: &Offender) -> Option<Refusal> {
         if self.ledger.len() >= self.global.max_bans {
             Some(Refusal::TooManyBans(self.global.max_bans))
         } else if !offender.is_host() && self.ledger.prefixes() >= PREFIXES_MAX {

@@ -17,7 +17,7 @@ use crate::engine::ledger::Key;
 use crate::engine::ledger::ban::{Ban, Origin};
 use crate::engine::ledger::escalation;
 use crate::engine::ledger::formula::Random;
-use crate::engine::settings::JailName;
+use crate::engine::settings::{JailName, JailSettings};
 use crate::engine::time::{BanTime, Timestamp};
 use crate::engine::view::JailState;
 
@@ -84,6 +84,7 @@ impl Engine {
                     let what = format!("the ignorecommand of jail '{}'", key.0);
                     self.complain(&what, "banning all the same", &why);
                 }
+                // Not by settings(), which would borrow all of the engine.
                 let settings = self
                     .jails
                     .get(&key.0)
@@ -134,8 +135,7 @@ impl Engine {
         offender: &Offender,
         first: Timestamp,
     ) -> Option<&'static str> {
-        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
-        let listed = settings.is_some_and(|settings| {
+        let listed = self.settings(jail).is_some_and(|settings| {
             let (names, files) = (&settings.ignore_names, &settings.ignore_files);
             self.asks.lists(names, files, offender)
         });
@@ -150,7 +150,7 @@ impl Engine {
         offender: &Offender,
         first: Timestamp,
     ) -> Option<&'static str> {
-        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
+        let settings = self.settings(jail);
         let listed = settings.is_some_and(|settings| settings.ignore.touches(offender));
         let ignored = listed.then_some(IGNORED);
         ignored.or_else(|| self.protected.reason(offender, first))
@@ -158,7 +158,7 @@ impl Engine {
 
     /// How long a ban of `key` lasts that began at `since`, by the jail's settings.
     pub(super) fn lasting(&self, key: &Key, since: Timestamp, earlier: u32) -> Option<BanTime> {
-        let settings = self.jails.get(&key.0)?.settings.as_ref()?;
+        let settings = self.settings(&key.0)?;
         let Some(escalation) = &settings.escalation else {
             return Some(settings.ban_time);
         };
@@ -179,6 +179,11 @@ impl Engine {
     /// How many bans of `key` came before one that begins at `since`.
     pub(super) fn earlier(&self, key: &Key, since: Timestamp) -> u32 {
         self.ledger.earlier(key, since, self.global.purge_age)
+    }
+
+    /// What holds for a jail; `None` while its configuration is broken.
+    fn settings(&self, jail: &JailName) -> Option<&JailSettings> {
+        self.jails.get(jail)?.settings.as_ref()
     }
 
     fn count_against(&mut self, failure: &Failure, offender: Offender, time: Timestamp) {
@@ -205,7 +210,7 @@ impl Engine {
 
     /// As how many a failure counts: more for those whose earlier ban is over, where bans grow.
     fn weight(&self, jail: &JailName, offender: Offender, time: Timestamp) -> u32 {
-        let settings = self.jails.get(jail).and_then(|jail| jail.settings.as_ref());
+        let settings = self.settings(jail);
         let Some(settings) = settings.filter(|settings| settings.escalation.is_some()) else {
             return 1;
         };
@@ -268,7 +273,9 @@ impl Engine {
         for offender in addresses {
             let jail = self.jails.get(&failure.jail);
             let last = jail.and_then(|jail| jail.window(offender)?.last());
-            let find_time = jail.and_then(|jail| Some(jail.settings.as_ref()?.find_time));
+            let find_time = self
+                .settings(&failure.jail)
+                .map(|settings| settings.find_time);
             let is_old = |find_time| last.is_some_and(|last| time <= last.minus(find_time));
             if !find_time.is_some_and(is_old) {
                 self.count_against(failure, *offender, time);

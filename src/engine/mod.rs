@@ -251,7 +251,7 @@ impl Engine {
     /// Begins a new ban, which these lines tell of, if one more may be.
     fn begin(&mut self, key: &Key, ban: Ban, lines: Lines) -> bool {
         let (jail, offender) = key.clone();
-        if self.ledger.len() >= self.global.max_bans {
+        if self.is_full(&ban.offender).is_some() {
             self.outbox.announce(Event::TooManyBans { jail, offender });
             return false;
         }

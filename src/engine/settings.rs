@@ -189,6 +189,25 @@ pub struct Matches(pub Vec<MatchGroup>);
 /// Field name to allowed values: all fields must match, each by one of its values.
 pub type MatchGroup = BTreeMap<String, Vec<String>>;
 
+/// Whether the kernel or journald vouches for who wrote an entry that matches, as the names of fields tell:
+/// which of them the sender of an entry controls is a property of journald. All others, `_COMM` and `_EXE`
+/// too, anybody can bring about with a program of his own.
+#[must_use]
+pub fn is_attested(group: &MatchGroup) -> bool {
+    const BY_NAME: [&str; 5] = [
+        "_SYSTEMD_UNIT",
+        "_SYSTEMD_SLICE",
+        "_SYSTEMD_CGROUP",
+        "_UID",
+        "_GID",
+    ];
+    // No program can have its entries come in these ways.
+    const CLOSED: [&str; 3] = ["kernel", "audit", "driver"];
+    let is_closed = |ways: &Vec<String>| ways.iter().all(|way| CLOSED.contains(&way.as_str()));
+    BY_NAME.iter().any(|field| group.contains_key(*field))
+        || group.get("_TRANSPORT").is_some_and(is_closed)
+}
+
 /// `FIELD=value FIELD=value + …`, as in fail2ban's `journalmatch`.
 impl fmt::Display for Matches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::engine::record::Record;
-use crate::engine::settings::MatchGroup;
+use crate::engine::settings::{MatchGroup, is_attested};
 use crate::engine::time::Timestamp;
 use crate::journal::entry::{Entry, KEPT, MESSAGE, OF_LINES, OF_NOTICES};
 use crate::journal::group::{Group, any};
-use crate::journal::terms::{NOTICE, TRANSPORT, Terms, UID, UNIT, is_attested, is_usable, terms};
+use crate::journal::terms::{NOTICE, TRANSPORT, Terms, UID, UNIT, is_usable, terms};
 use crate::reader::task::Task;
 
 /// Decides for each entry which jails it concerns, by their place in the list it was made of.

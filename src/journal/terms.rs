@@ -1,8 +1,6 @@
-//! What can be said of a jail's matches without seeing an entry: what libsystemd shall select by, and
-//! whether anybody vouches for what they select.
+//! What can be said of a jail's matches without seeing an entry: what libsystemd shall select by.
 //!
-//! Comes in: groups of matches. Goes out: [`Terms`], and yes or no. Trust is decided by field name alone:
-//! which fields the sender of an entry controls is a property of journald.
+//! Comes in: groups of matches. Goes out: [`Terms`]. Whom to believe is not decided here.
 
 use std::collections::BTreeSet;
 
@@ -53,20 +51,6 @@ pub(crate) fn is_usable(group: &MatchGroup) -> bool {
     group
         .iter()
         .all(|(n, v)| !n.is_empty() && n.len() <= 64 && named(n) && !v.is_empty())
-}
-
-/// Whether the kernel or journald vouches for who wrote an entry that matches. Everything else,
-/// `_COMM` and `_EXE` too, anybody can bring about with a program of his own.
-pub(crate) fn is_attested(group: &MatchGroup) -> bool {
-    let by_name = |field| group.contains_key(field);
-    let by_transport = || {
-        let closed = |v: &String| ["kernel", "audit", "driver"].contains(&v.as_str());
-        group.get(TRANSPORT).is_some_and(|v| v.iter().all(closed))
-    };
-    [UNIT, "_SYSTEMD_SLICE", "_SYSTEMD_CGROUP", UID, "_GID"]
-        .into_iter()
-        .any(by_name)
-        || by_transport()
 }
 
 /// The unit whose control group the sender is in, as the kernel and journald see it.

@@ -8,7 +8,8 @@ use banishd::config::dump::dump;
 use banishd::config::files::Layout;
 use banishd::config::load;
 
-use crate::config::stream::{FAIL2BAN, copy, differences, ours, theirs};
+use crate::config::stream::{copy, differences, ours, theirs};
+use crate::support::fail2ban::FAIL2BAN;
 
 /// The jails that a tree has.
 fn jails(tree: &Path) -> Vec<String> {

@@ -3,54 +3,27 @@
 //! The real one runs beside ours on the same files. Its commands are folded into one table for each
 //! jail, and so is our dump; what differs must be named, with its reason.
 
-#![expect(clippy::disallowed_methods, reason = "a test, not the daemon")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::path::Path;
 
 use banishd::config::dump::dump;
 use banishd::config::files::Layout;
 use serde_json::{Value, json};
 
+use crate::support::fail2ban::lists;
+
 /// A jail: what it says of everything, by name. Actions are `action NAME`, in a table of their own.
 pub(crate) type Jail = BTreeMap<String, Value>;
 
-/// Where Debian's package is unpacked.
-pub(crate) static FAIL2BAN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fail2ban");
-    let output = Command::new(script).output().expect("the script runs");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tests/fail2ban: {error}");
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-});
-
-/// Runs the real one, and turns Python's notation into JSON, a command a line.
-const AS_JSON: &str = "\
-import ast, json, subprocess, sys
-run = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True, text=True)
-sys.stderr.write(run.stderr)
-for line in run.stdout.splitlines():
-    print(json.dumps(ast.literal_eval(line)) if line.startswith('[') else json.dumps(['failed', line]))
-";
-
 /// What the real one makes of a tree; `Err` with its complaints where it gives up.
 pub(crate) fn theirs(tree: &Path) -> Result<BTreeMap<String, Jail>, String> {
-    let output = Command::new("/usr/bin/python3")
-        .env("PYTHONPATH", FAIL2BAN.join("usr/lib/python3/dist-packages"))
-        .args(["-c", AS_JSON])
-        .arg(FAIL2BAN.join("usr/bin/fail2ban-client"))
-        .arg("-c")
-        .arg(tree)
-        .arg("-d")
-        .output()
-        .expect("python3 runs");
-    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (commands, complaints) = lists(
+        "fail2ban-client",
+        &["-c".as_ref(), tree.as_os_str(), "-d".as_ref()],
+    );
     let mut jails: BTreeMap<String, Jail> = BTreeMap::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let command: Vec<Value> = serde_json::from_str(line).expect("JSON");
+    for command in commands {
         match command[0].as_str() {
             Some("failed") => return Err(complaints),
             // It leaves this jail out and goes on.

@@ -1,62 +1,30 @@
 //! Connections as Debian's own sshd filter sees them: fail2ban expands the filter when the test runs, and
 //! the verdicts are those that it comes to itself.
 
-#![expect(clippy::disallowed_methods, reason = "a test, not the daemon")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use banishd::engine::filter::{Filter, FilterSpec, Look, Memory, Names, Standing};
 use banishd::engine::record::Record;
 use serde_json::Value;
 
 use crate::filters::connections::judge;
-
-/// Where Debian's package is unpacked.
-fn package() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fail2ban");
-    let output = Command::new(script).output().expect("the script runs");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tests/fail2ban: {error}");
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-}
-
-/// Runs one of fail2ban's programs, and turns Python's notation into JSON, a list a line.
-const AS_JSON: &str = "\
-import ast, json, subprocess, sys
-run = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True, text=True)
-sys.stderr.write(run.stderr)
-for line in run.stdout.splitlines():
-    line = line.rstrip(',')
-    if line.startswith('['): print(json.dumps(ast.literal_eval(line), default=str))
-";
+use crate::support::fail2ban::{FAIL2BAN, lists};
 
 /// What a program of fail2ban says.
-fn run(package: &Path, program: &str, arguments: &[&OsStr]) -> Vec<Vec<Value>> {
-    let output = Command::new("/usr/bin/python3")
-        .env("PYTHONPATH", package.join("usr/lib/python3/dist-packages"))
-        .args(["-c", AS_JSON])
-        .arg(package.join("usr/bin").join(program))
-        .args(arguments)
-        .output()
-        .expect("python3 runs");
-    let lists: Vec<Vec<Value>> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
-    let error = String::from_utf8_lossy(&output.stderr);
+fn run(program: &str, arguments: &[&OsStr]) -> Vec<Vec<Value>> {
+    let (mut lists, error) = lists(program, arguments);
+    lists.retain(|list| list.first().is_none_or(|word| word != "failed"));
     assert!(!lists.is_empty(), "{program} {arguments:?}: {error}");
     lists
 }
 
 /// Stock filters, expanded by fail2ban: `NAME[OPTION=VALUE]`, for this backend.
-fn stock(package: &Path, filters: &[&str], backend: &str) -> Vec<FilterSpec> {
+fn stock(filters: &[&str], backend: &str) -> Vec<FilterSpec> {
     let tree = tempfile::tempdir().expect("a directory");
     for name in ["filter.d", "action.d", "fail2ban.conf"] {
-        let stock = package.join("etc/fail2ban").join(name);
+        let stock = FAIL2BAN.join("etc/fail2ban").join(name);
         symlink(stock, tree.path().join(name)).expect("a link");
     }
     let mut jails =
@@ -73,11 +41,7 @@ fn stock(package: &Path, filters: &[&str], backend: &str) -> Vec<FilterSpec> {
         })
         .collect();
     let tree = tree.path().as_os_str();
-    for command in run(
-        package,
-        "fail2ban-client",
-        &["-c".as_ref(), tree, "-d".as_ref()],
-    ) {
+    for command in run("fail2ban-client", &["-c".as_ref(), tree, "-d".as_ref()]) {
         let [_, jail, key, values @ ..] = &command[..] else {
             continue;
         };
@@ -117,8 +81,7 @@ fn set(spec: &mut FilterSpec, key: &str, values: &[Value]) {
 /// two finds, in order.
 #[test]
 fn the_sample_logs_are_judged_as_fail2ban_judges_them() {
-    let package = package();
-    let samples = package.join("usr/lib/python3/dist-packages/fail2ban/tests/files/logs");
+    let samples = FAIL2BAN.join("usr/lib/python3/dist-packages/fail2ban/tests/files/logs");
     let filters = [
         "sshd",
         "sshd[mode=aggressive]",
@@ -129,16 +92,15 @@ fn the_sample_logs_are_judged_as_fail2ban_judges_them() {
         "ejabberd-auth",
         "guacamole[logging=catalina]",
     ];
-    for spec in stock(&package, &filters, "polling") {
+    for spec in stock(&filters, "polling") {
         let filter = spec.name.clone();
         let sample = filter.split('[').next().expect("a name");
         let log = samples.join(sample);
         let theirs: Vec<String> = run(
-            &package,
             "fail2ban-regex",
             &[
                 "-c".as_ref(),
-                package.join("etc/fail2ban").as_os_str(),
+                FAIL2BAN.join("etc/fail2ban").as_os_str(),
                 "--no-check-all".as_ref(),
                 "--usedns=raw".as_ref(),
                 "-o".as_ref(),
@@ -191,7 +153,7 @@ fn ours(spec: FilterSpec, log: &[u8]) -> Vec<String> {
 }
 
 fn journal(filter: &str) -> Filter {
-    let mut specs = stock(&package(), &[filter], "systemd");
+    let mut specs = stock(&[filter], "systemd");
     Filter::compile(specs.remove(0)).expect("fail2ban's patterns are good")
 }
 

@@ -1,4 +1,6 @@
 //! What several test modules share.
 
+/// The real one, beside ours.
+pub(crate) mod fail2ban;
 /// An engine in a simulated world.
 pub(crate) mod sim;

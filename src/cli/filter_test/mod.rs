@@ -43,14 +43,14 @@ pub(crate) struct Test {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
     max_lines: Option<u16>,
     /// The zone of dates that name none, such as Europe/Berlin or UTC
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    #[arg(long, value_name = "ZONE", value_parser = alone::zone)]
     time_zone: Option<TimeZone>,
     /// What becomes of host names
     #[arg(long, value_name = "MODE")]
     use_dns: Option<UseDns>,
     /// How files are encoded (default: utf-8)
     #[arg(long, value_name = "NAME", value_parser = encoding)]
-    encoding: Option<&'static encoding_rs::Encoding>,
+    encoding: Option<Encoding>,
     /// Which entries of the journal to read (default: those that the filter names, or all)
     #[arg(long, value_name = "MATCH")]
     journal_match: Option<String>,
@@ -61,6 +61,10 @@ pub(crate) struct Test {
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     show: Vec<Kind>,
 }
+
+/// `logencoding`; nothing for UTF-8, whose bytes stay as they are.
+#[derive(Clone, Copy, Debug)]
+struct Encoding(Option<&'static encoding_rs::Encoding>);
 
 /// `usedns`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -101,7 +105,7 @@ impl Test {
         json: bool,
         print: &mut impl FnMut(&str) -> io::Result<()>,
     ) -> Result<ExitCode, TestError> {
-        let log = Log::open(&self.log, self.encoding);
+        let log = Log::open(&self.log, self.encoding.and_then(|wanted| wanted.0));
         let directory = self.config_dir.as_deref();
         let mut subject = Subject::find(&self.filter, self.jail, directory, log.log_type())?;
         self.adjust(&mut subject)?;
@@ -162,12 +166,6 @@ impl Test {
     }
 }
 
-fn zone(text: &str) -> Result<TimeZone, String> {
-    let zone = TimeZone::get(text).or_else(|_| TimeZone::posix(text));
-    zone.map_err(|error| error.to_string())
-}
-
-fn encoding(text: &str) -> Result<&'static encoding_rs::Encoding, String> {
-    let encoding = encoding_rs::Encoding::for_label(text.as_bytes());
-    encoding.ok_or_else(|| "no such encoding".to_owned())
+fn encoding(text: &str) -> Result<Encoding, String> {
+    alone::encoding(text).map(Encoding)
 }

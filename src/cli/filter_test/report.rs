@@ -170,7 +170,11 @@ impl<'a> Report<'a> {
             let who = hit.and_then(|hit| hit.found.as_ref());
             let who = who.map(|found| found.who.to_string());
             let who = who.or_else(|| hit.and_then(|hit| hit.id.clone()));
-            let _ = write!(out, "  {:<15}", plain(who.as_deref().unwrap_or("-")));
+            let _ = write!(
+                out,
+                "  {:<15}",
+                render::plain(who.as_deref().unwrap_or("-"))
+            );
             let _ = write!(out, "  {}", self.clock(trial.time));
         }
         let numbers: Vec<String> = trial
@@ -186,9 +190,9 @@ impl<'a> Report<'a> {
         }
         let fields = hit.into_iter().flat_map(|hit| &hit.fields);
         for (name, value) in fields.filter(|(name, _)| !is_who(name)) {
-            let _ = write!(out, "  {name}={}", plain(value));
+            let _ = write!(out, "  {name}={}", render::plain(value));
         }
-        let _ = write!(out, "\n        {}\n", plain(text));
+        let _ = write!(out, "\n        {}\n", render::plain(text));
         out
     }
 
@@ -258,7 +262,7 @@ impl<'a> Report<'a> {
             let _ = writeln!(
                 out,
                 "{number:>6}  {count:>6} hits  {engine:<12}  {}",
-                plain(pattern)
+                render::plain(pattern)
             );
         }
         let others = patterns.len().saturating_sub(hits.len());
@@ -284,16 +288,4 @@ fn kind(trial: &Trial) -> Kind {
 /// The groups that say who, and those that are marks.
 fn is_who(name: &str) -> bool {
     ["ip4", "ip6", "dns", "fid", "mlfid", "content"].contains(&name)
-}
-
-/// Text without control characters.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
 }

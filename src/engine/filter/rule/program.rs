@@ -329,7 +329,12 @@ impl Compiler {
             self.push(Step::Enter(level))?;
         }
         for _ in 0..min {
+            let before = self.here();
             self.node(node)?;
+            // What takes no step would not reach the limit of steps either, however often it is repeated.
+            if self.here() == before {
+                break;
+            }
         }
         match max {
             None => self.star(node, *mode)?,
