@@ -23,14 +23,14 @@ BUILD_NEEDS := gcc libc6-dev pkg-config libsystemd-dev
 DEB_NEEDS   := dpkg-dev
 HOST_NEEDS  := mmdebstrap systemd-container iproute2 nftables openssh-client procps perl
 BENCH_NEEDS := systemd-journal-remote python3-systemd
-CHECK_NEEDS := dbus systemd polkitd sqlite3 mandoc groff-base libxml2-utils shellcheck
+CHECK_NEEDS := dbus systemd polkitd sqlite3 python3 mandoc groff-base libxml2-utils shellcheck
 
 # The tests of netlink, journald and the booted host need root.
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT = $(if $(SUDO),--config "target.'cfg(all())'.runner='sudo -E'")
 SUITES ?= bookworm trixie
 
-SCRIPTS := .ci/run tests/prepare units/debian/build \
+SCRIPTS := .ci/run tests/prepare tests/fail2ban units/debian/build \
            tests/host/host tests/host/run tests/host/demo tests/host/lib.sh $(wildcard tests/host/*-*.sh)
 
 .PHONY: build demo check lint host-check bench host-bench install uninstall deb clean help
@@ -76,11 +76,8 @@ bench: ## measure the main paths, each beside its limit or a peer
 
 # The peer is unpacked, not installed: nobody wants it to start here.
 target/bench/fail2ban:
-	rm -rf $@.new
-	mkdir -p $@.new
-	cd $@.new && { apt-get -q download fail2ban || { $(SUDO) apt-get -q update && apt-get -q download fail2ban; }; }
-	dpkg-deb -x $@.new/fail2ban_*.deb $@.new
-	mv $@.new $@
+	mkdir -p $(@D)
+	ln -sfn "$$(tests/fail2ban)" $@
 
 host-bench: deb ## measure on a disposable Debian host, beside fail2ban: latency and a burst
 	tests/prepare $(HOST_NEEDS)

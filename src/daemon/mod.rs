@@ -6,6 +6,7 @@
 mod answer;
 pub mod args;
 pub mod clock;
+mod flaws;
 pub mod logging;
 pub mod notify;
 pub mod readers;

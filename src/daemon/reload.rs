@@ -1,14 +1,16 @@
 //! A reload: read, check, have every reader take its new tasks, and only then the engine the new
 //! settings, so that every record is judged by one configuration.
 //!
-//! A configuration with errors changes nothing: the old one stays and whoever asked reads why.
+//! A configuration with errors that the old one did not have changes nothing: the old one stays and
+//! whoever asked reads why. Errors that stood already keep nobody from changing something else.
 
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::diagnostic::Level;
 use crate::config::load;
 use crate::daemon::clock;
+use crate::daemon::flaws::Flaws;
 use crate::daemon::logging::chain;
 use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
@@ -27,9 +29,17 @@ type Answer = Result<Vec<String>, String>;
 #[derive(Default)]
 pub(super) struct Reload {
     generation: u64,
-    running: Option<(Settings, Vec<String>)>,
+    running: Option<Next>,
     askers: Vec<Asker>,
     next: Vec<Asker>,
+}
+
+/// The configuration that will be in force.
+struct Next {
+    settings: Settings,
+    flaws: Flaws,
+    /// For whoever asked.
+    warnings: Vec<String>,
 }
 
 impl Reload {
@@ -46,12 +56,10 @@ impl Daemon {
             return;
         }
         let (mut settings, diagnostics) = load(&self.edges.layout);
-        let errors: Vec<&Diagnostic> = diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.level == Level::Error)
-            .collect();
-        if !errors.is_empty() {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let flaws = Flaws::of(&settings, &diagnostics);
+        if !self.flaws.cover(&flaws) {
+            let errors = diagnostics.iter().filter(|it| it.level == Level::Error);
+            let lines: Vec<String> = errors.map(ToString::to_string).collect();
             let text = lines.join("\n");
             error!("the configuration has errors, the old one stays in force:\n{text}");
             settle(vec![asker], &Err(text));
@@ -63,10 +71,13 @@ impl Daemon {
         }
         self.reload.generation += 1;
         readers.switch(self.reload.generation, &tasks(&settings));
-        let warnings = diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.level == Level::Warning);
-        self.reload.running = Some((settings, warnings.map(ToString::to_string).collect()));
+        let warnings = diagnostics.iter().filter(|it| it.level != Level::Note);
+        let warnings = warnings.map(ToString::to_string).collect();
+        self.reload.running = Some(Next {
+            settings,
+            flaws,
+            warnings,
+        });
         self.reload.askers.push(asker);
         self.tell(News::Reloading(true));
     }
@@ -78,16 +89,17 @@ impl Daemon {
 
     /// All readers have taken their tasks: the settings follow.
     pub(super) async fn finish_reload(&mut self, readers: &mut Readers) {
-        let Some((settings, warnings)) = self.reload.running.take() else {
+        let Some(next) = self.reload.running.take() else {
             return;
         };
+        let settings = next.settings;
         self.engine.handle_flush(clock::now());
         self.drain().await;
         self.edges
             .groups
             .send_replace(settings.global.protect_groups.clone());
         self.edges.log.turn(settings.global.log_level);
-        self.config_trouble = None;
+        self.flaws = next.flaws;
         self.helpers = Troubles::default();
         let wanted = tasks(&settings);
         let now = clock::now();
@@ -99,7 +111,7 @@ impl Daemon {
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
-        settle(std::mem::take(&mut self.reload.askers), &Ok(warnings));
+        settle(std::mem::take(&mut self.reload.askers), &Ok(next.warnings));
         for asker in std::mem::take(&mut self.reload.next) {
             self.begin_reload(readers, asker);
         }

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::ask::{Answered, Asker};
 use crate::config::files::Layout;
 use crate::daemon::args::Args;
+use crate::daemon::flaws::Flaws;
 use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::readers::Readers;
 use crate::daemon::reload::Reload;
@@ -90,7 +91,7 @@ pub struct Daemon {
     /// Troubles that last: sentences.
     notes: Vec<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
-    pub(super) config_trouble: Option<String>,
+    pub(super) flaws: Flaws,
     /// Logs that cannot be read.
     pub(super) log_troubles: BTreeMap<LogName, LogTrouble>,
     /// What is wrong with those that find things out.
@@ -124,7 +125,7 @@ impl Daemon {
             alarm,
             clock_watch,
             notes: Vec::new(),
-            config_trouble: None,
+            flaws: Flaws::default(),
             log_troubles: BTreeMap::new(),
             helpers: Troubles::default(),
             own_name: AddressSet::default(),
@@ -419,7 +420,7 @@ impl Daemon {
             JailState::Failed(why) => Some(format!("jail '{}' does not run: {why}", jail.name)),
             _ => None,
         });
-        let noted = self.notes.iter().chain(&self.config_trouble);
+        let noted = self.notes.iter().chain(self.flaws.trouble());
         let logs = self.log_troubles.values().map(|trouble| &trouble.text);
         let standing = noted.chain(logs).cloned();
         let standing = standing.chain(self.helpers.sentences());

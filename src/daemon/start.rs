@@ -14,6 +14,7 @@ use crate::config::diagnostic::{Diagnostic, Level};
 use crate::config::files::Layout;
 use crate::config::load;
 use crate::daemon::args::Args;
+use crate::daemon::flaws::Flaws;
 use crate::daemon::logging::{LogSwitch, chain};
 use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::{Daemon, Edges};
@@ -73,7 +74,7 @@ pub async fn start(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
 async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let layout = Layout::choose(args.config_dir.as_deref(), &args.vendor_dir);
     info!(directory = %layout.admin.display(), "reading the configuration");
-    let (settings, config_trouble) = read_settings(&layout, &args);
+    let (settings, flaws) = read_settings(&layout, &args);
     log.turn(settings.global.log_level);
     let (store, remembered, store_trouble) = open_store(&args).await;
     let kept = notify::kept_socket();
@@ -102,7 +103,7 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     };
     let mut daemon = Daemon::new(engine, edges)?;
     daemon.note(store_trouble);
-    daemon.config_trouble = config_trouble;
+    daemon.flaws = flaws;
     daemon.drain().await;
 
     let bus = args.bus.map_or(Bus::System, Bus::Address);
@@ -161,19 +162,14 @@ fn watch_host(args: &Args, protect_groups: Vec<String>) -> Watch {
 
 /// Reads the configuration, tells the log what is wrong with it, and returns as a trouble what no
 /// broken jail tells of: a file that cannot be read may hold `ignoreip`.
-fn read_settings(layout: &Layout, args: &Args) -> (Settings, Option<String>) {
+fn read_settings(layout: &Layout, args: &Args) -> (Settings, Flaws) {
     let (mut settings, diagnostics) = load(layout);
     diagnostics.iter().for_each(tell);
-    let trouble = diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.level == Level::Error)
-        .map(Diagnostic::brief)
-        .find(|brief| !settings.failed.values().any(|why| why == brief))
-        .map(|brief| format!("the configuration has errors, such as {brief}"));
     if args.dry_run {
         settings.global.firewall = FirewallChoice::Memory;
     }
-    (settings, trouble)
+    let flaws = Flaws::of(&settings, &diagnostics);
+    (settings, flaws)
 }
 
 /// Tells the log of a diagnostic.

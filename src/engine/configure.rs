@@ -34,6 +34,7 @@ impl Engine {
             positions: remembered.positions.clone(),
             caught_up: false,
             now,
+            aligned: now,
             asks: Asks::default(),
             interrupted: Some(std::mem::take(&mut remembered.unresolved)),
             outbox: Outbox::default(),

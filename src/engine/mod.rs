@@ -64,6 +64,8 @@ pub struct Engine {
     /// Whether every log was read to its end once: before that, records are from the past.
     caught_up: bool,
     now: Now,
+    /// When the wall clock's steps were last followed.
+    aligned: Now,
     asks: Asks,
     /// Failures of names from the store, until who must not be banned is known: decisions that a restart
     /// interrupted wait for that.
@@ -220,13 +222,15 @@ impl Engine {
                 .cast_signed()
                 .wrapping_sub(at.boot.usec().cast_signed())
         };
-        let step = offset(now).wrapping_sub(offset(before));
+        // Against the last step that was followed: small ones add up.
+        let step = offset(now).wrapping_sub(offset(self.aligned));
         if now.asleep.usec().saturating_sub(before.asleep.usec()) > TOLERANCE {
             self.outbox.want_install();
         }
         if step.unsigned_abs() <= TOLERANCE {
             return;
         }
+        self.aligned = now;
         for (name, jail) in &mut self.jails {
             jail.shift(step);
             for (offender, _) in jail.windows() {

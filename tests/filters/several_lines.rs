@@ -19,12 +19,13 @@ fn filter(max_lines: usize, fail: &[&str], ignore: &[&str]) -> Filter {
 #[track_caller]
 fn check(filter: &Filter, log: &[(&str, &str)]) {
     let mut memory = Memory::default();
-    let look = Look {
-        max_matches: 10,
-        ..Look::default()
-    };
     for (number, (line, expected)) in log.iter().enumerate() {
         let time = Timestamp::from_usec(u64::try_from(number).unwrap() * 1_000_000);
+        let look = Look {
+            now: time,
+            max_matches: 10,
+            ..Look::default()
+        };
         let record = Record {
             message: line.as_bytes(),
             time,

@@ -329,3 +329,16 @@ proptest! {
         }
     }
 }
+
+/// Found by the law above: each is too small to be followed, together they are not.
+#[test]
+fn small_steps_of_the_clock_add_up() {
+    let mut sim = begin();
+    sim.ban("sshd", "198.51.100.1", Some(5000)).unwrap();
+    for secs in [-1, -2, 1, 1, 1] {
+        sim.step(secs);
+        let (name, who) = (jail("sshd"), offender("198.51.100.1"));
+        let left = sim.engine.ledger().left(sim.now, &name, &who);
+        assert_eq!(left, Some(Some(Span::from_secs(5000))));
+    }
+}
