@@ -5,7 +5,8 @@
 //! lines together say. The rules are fail2ban's. Whoever may connect chooses how many connections there
 //! are and what they say, so no more than [`CONNECTIONS_MAX`] are known at a time, each for [`KEPT_FOR`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::engine::filter::lines::Lines;
 use crate::engine::filter::slots::{Slots, Values, text};
@@ -13,7 +14,11 @@ use crate::engine::time::{Span, Timestamp};
 
 /// The open connections.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Connections(BTreeMap<Box<[u8]>, Connection>);
+pub(crate) struct Connections {
+    known: HashMap<Arc<[u8]>, Connection>,
+    /// The same by age, oldest first.
+    ages: BTreeSet<(Timestamp, Arc<[u8]>)>,
+}
 
 /// What is known of one connection.
 #[derive(Clone, Debug)]
@@ -63,24 +68,40 @@ impl Turn {
 }
 
 impl Connections {
-    /// The connection that a line belongs to, new or known, taken out of here.
-    pub(crate) fn take(&mut self, key: &[u8], now: Timestamp) -> Option<Connection> {
-        let known = self.0.remove(shorten(key))?;
-        known.is_fresh(now).then_some(known)
+    /// The connection that a line belongs to, if it is known.
+    pub(crate) fn find(&mut self, key: &[u8], now: Timestamp) -> Option<&mut Connection> {
+        let key = shorten(key);
+        if !is_fresh(self.known.get(key)?.since, now) {
+            self.forget(key);
+        }
+        self.known.get_mut(key)
     }
 
-    /// Puts it back.
-    pub(crate) fn keep(&mut self, key: &[u8], connection: Connection, now: Timestamp) {
-        if self.0.len() >= CONNECTIONS_MAX {
-            self.0.retain(|_, known| known.is_fresh(now));
+    /// Adds one that is not known.
+    pub(crate) fn add(&mut self, key: &[u8], connection: Connection, now: Timestamp) {
+        if self.known.len() >= CONNECTIONS_MAX {
+            self.forget_oldest(now);
         }
-        if self.0.len() >= CONNECTIONS_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, known)| known.since);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.0.remove(&oldest);
-            }
+        let key: Arc<[u8]> = shorten(key).into();
+        self.ages.insert((connection.since, Arc::clone(&key)));
+        self.known.insert(key, connection);
+    }
+
+    /// Forgets one.
+    pub(crate) fn forget(&mut self, key: &[u8]) {
+        if let Some((key, connection)) = self.known.remove_entry(shorten(key)) {
+            self.ages.remove(&(connection.since, key));
         }
-        self.0.insert(shorten(key).into(), connection);
+    }
+
+    /// Forgets those whose time is over, and one more if there are none.
+    fn forget_oldest(&mut self, now: Timestamp) {
+        while let Some((since, _)) = self.ages.first()
+            && (self.known.len() >= CONNECTIONS_MAX || !is_fresh(*since, now))
+            && let Some((_, key)) = self.ages.pop_first()
+        {
+            self.known.remove(&key);
+        }
     }
 }
 
@@ -147,10 +168,11 @@ impl Connection {
             }
         }
     }
+}
 
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.since) < KEPT_FOR
-    }
+/// Whether a connection is still known.
+fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
+    now.since(since) < KEPT_FOR
 }
 
 /// What is remembered of anything captured.

@@ -3,6 +3,7 @@
 //! Comes in: one line after the other. Goes out: the latest of them as text. It never holds more of them
 //! than the jail wants to see, nor long ones whole.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use jiff::tz::TimeZone;
@@ -29,7 +30,10 @@ impl Lines {
     /// Puts `later` behind these.
     pub(crate) fn append(&mut self, max: usize, mut later: Self) {
         self.count = self.count.saturating_add(later.count);
-        self.kept.append(&mut later.kept);
+        match self.kept.is_empty() {
+            true => self.kept = later.kept,
+            false => self.kept.append(&mut later.kept),
+        }
         self.limit(max);
     }
 
@@ -46,7 +50,9 @@ impl Lines {
 /// A line as text. One that has no date of its own gets one, in the local time that people expect:
 /// `2026-11-22T09:05:54.073000 host sshd[7]: …`.
 pub(crate) fn render(line: &[u8], undated: Option<(Timestamp, &TimeZone)>) -> String {
-    let line = String::from_utf8_lossy(line.get(..LINE_MAX).unwrap_or(line));
+    let line = line.get(..LINE_MAX).unwrap_or(line);
+    // The check is faster than the replacement, and nearly every line passes it.
+    let line = str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     let time = undated.and_then(|(time, zone)| {
         let time = i64::try_from(time.usec()).ok()?;
         let time = jiff::Timestamp::from_microsecond(time).ok()?;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::ops::{Deref, Range};
 
+use memchr::memchr_iter;
+
 use crate::engine::filter::buffer::Line;
 use crate::engine::filter::connection::{Connection, Turn};
 use crate::engine::filter::date::{Dated, Dates};
@@ -256,11 +258,17 @@ impl Sight<'_> {
         match (judgement.ignored, key) {
             (None, Some(key)) => {
                 let turn = Turn::of(slots, &mut values);
-                let connection = self.merge(past, (key, turn, &values), &taken, &mut judgement);
+                let now = self.reading.time;
+                let mut new = Connection::new(now);
+                let known = past.connections.find(key, now);
+                let is_known = known.is_some();
+                let connection = known.unwrap_or(&mut new);
+                self.merge(connection, (turn, &values), &taken, &mut judgement);
                 tell(fields, slots, &connection.values, &connection.users);
-                if !turn.forget {
-                    let now = self.reading.time;
-                    past.connections.keep(key, connection, now);
+                match (is_known, turn.forget) {
+                    (false, false) => past.connections.add(key, new, now),
+                    (true, true) => past.connections.forget(key),
+                    _ => {}
                 }
             }
             (ignored, _) => {
@@ -324,15 +332,12 @@ impl Sight<'_> {
     /// Lays what was captured over what is known of its connection.
     fn merge(
         &self,
-        past: &mut Past,
-        (key, turn, values): (&[u8], Turn, &Values<'_>),
+        connection: &mut Connection,
+        (turn, values): (Turn, &Values<'_>),
         taken: &[Line],
         judgement: &mut Judgement,
-    ) -> Connection {
+    ) {
         let Self { filter, look, .. } = self;
-        let now = self.reading.time;
-        let known = past.connections.take(key, now);
-        let mut connection = known.unwrap_or_else(|| Connection::new(now));
         let lines = (self.lines(taken), look.max_matches);
         let has_failed = connection.merge(turn, (&filter.slots, values), lines);
         judgement.identity = identify(&filter.slots, &connection.values, filter.spec.names);
@@ -347,7 +352,6 @@ impl Sight<'_> {
                 Standing::Failed
             }
         };
-        connection
     }
 
     /// The lines that tell of the match: those of the buffer, or the one there is.
@@ -389,12 +393,13 @@ impl Judgement {
 fn append(text: &mut Vec<u8>, line: &[u8], date: &Range<usize>) {
     let parts = [line.get(..date.start), line.get(date.end..)];
     for part in parts.into_iter().flatten() {
-        for (index, piece) in part.split(|byte| *byte == b'\n').enumerate() {
-            if index > 0 {
-                text.extend_from_slice(b"\\n");
-            }
-            text.extend_from_slice(piece);
+        let mut start = 0;
+        for newline in memchr_iter(b'\n', part) {
+            text.extend_from_slice(part.get(start..newline).unwrap_or_default());
+            text.extend_from_slice(b"\\n");
+            start = newline.saturating_add(1);
         }
+        text.extend_from_slice(part.get(start..).unwrap_or_default());
     }
     text.push(b'\n');
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::engine::filter::date::moment::Moment;
 use crate::engine::filter::date::template::{End, Start, Template};
 use crate::engine::filter::rule::Groups;
 use crate::engine::time::Timestamp;
@@ -34,6 +35,8 @@ pub struct Dates {
 pub struct DateMemory {
     /// The template that matched last, and where.
     latest: Option<(usize, usize)>,
+    /// What a date meant at some present: many lines are written in the same second.
+    resolved: Option<((Moment, Timestamp), Option<Timestamp>)>,
     groups: Groups,
 }
 
@@ -185,7 +188,14 @@ impl Dates {
         let (cut, moment) = self.templates.get(index)?.find(line, &mut memory.groups)?;
         let time = match cut.is_empty() {
             true => None,
-            false => moment.resolve(&self.zone, now),
+            false => match memory.resolved {
+                Some((key, time)) if key == (moment, now) => time,
+                _ => {
+                    let time = moment.resolve(&self.zone, now);
+                    memory.resolved = Some(((moment, now), time));
+                    time
+                }
+            },
         };
         Some(Dated {
             time,
