@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::filter_test::log::Log;
 use crate::cli::filter_test::subject::Subject;
-use crate::cli::render;
+use crate::cli::render::{self, plain};
 use crate::engine::filter::failure::Who;
 use crate::engine::filter::{Filter, Hit, Machine, Part, Standing, Text, Trial};
 use crate::engine::record::Record;
@@ -284,16 +284,4 @@ fn kind(trial: &Trial) -> Kind {
 /// The groups that say who, and those that are marks.
 fn is_who(name: &str) -> bool {
     ["ip4", "ip6", "dns", "fid", "mlfid", "content"].contains(&name)
-}
-
-/// Text without control characters.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
 }
