@@ -270,6 +270,40 @@ fn root_bans_are_handed_over_and_what_is_not_is_told() {
 }
 
 #[test]
+fn what_is_called_like_a_table_and_is_none_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("views");
+    let db = Connection::open(&path).unwrap();
+    for view in [
+        "bans AS SELECT i AS jail, i AS ip, i AS timeofban",
+        "fail2banDb AS SELECT i AS version",
+    ] {
+        let rows =
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)";
+        db.execute_batch(&format!("CREATE VIEW {view} FROM {rows}"))
+            .unwrap();
+    }
+
+    assert!(matches!(read(&path), Err(DatabaseError::Foreign)));
+}
+
+#[test]
+fn a_journal_that_names_a_further_file_is_not_played_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = make(directory.path(), 4, &[], &[]);
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    fs::write(
+        directory.path().join("v4-journal"),
+        [&b"any"[..], &magic].concat(),
+    )
+    .unwrap();
+
+    let error = read(&path).unwrap_err();
+
+    assert!(error.to_string().contains("several databases"), "{error}");
+}
+
+#[test]
 fn root_a_long_list_goes_in_pages() {
     let directory = tempfile::tempdir().unwrap();
     let rows: Vec<String> = (0..2500)

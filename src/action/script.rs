@@ -113,8 +113,8 @@ fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
     }
 }
 
-/// Whether a value can stand in a script as it is. Control characters, and what shells, `printf` and
-/// word splitting treat specially, cannot; fail2ban lets blanks through, and so do we.
+/// Whether a value can stand in a script as it is. Control characters and what a shell treats specially
+/// cannot; blanks can, as in fail2ban.
 fn is_harmless(value: &str) -> bool {
     const SPECIAL: &str = "\\#&;`|*?~<>^()[]{}$'\"";
     !value.chars().any(|c| SPECIAL.contains(c) || c.is_control())

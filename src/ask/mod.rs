@@ -93,7 +93,13 @@ impl Asker {
         let place = Arc::clone(&self.waiting).try_acquire_owned();
         tokio::spawn(async move {
             let found = match place {
-                Ok(place) => asker.find_out(question, place).await,
+                Ok(place) => {
+                    // In a task of its own, so that there is an answer even if that panics.
+                    let finder = asker.clone();
+                    let finding = async move { finder.find_out(question, place).await };
+                    let found = tokio::spawn(finding).await;
+                    found.unwrap_or_else(|_| Found::unknown("finding it out failed".to_owned()))
+                }
                 Err(_) => Found::unknown(format!("{WAITING_MAX} questions wait already")),
             };
             asker.tell(Some(id), found).await;
@@ -172,6 +178,10 @@ impl Asker {
         };
         let socket = &self.places.action;
         let answered = self.call(&self.commands, socket, request, RAN_WITHIN).await;
+        let printed = match &answered {
+            Ok(Reply::Ran { output, .. }) => output.lines().last().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
         let verdict = match answered {
             Ok(Reply::Ran {
                 status: Some(0),
@@ -192,24 +202,31 @@ impl Asker {
                 Err(failure.sentence(&what, "banishd-action", socket))
             }
         };
+        // Everybody may read a trouble, and what a command prints may hold addresses.
         let trouble = verdict.as_ref().err().cloned();
+        let why = |text: String| match printed.as_str() {
+            "" => text,
+            last => format!("{text}: {last}"),
+        };
         Found {
-            answer: verdict.map_or_else(Answer::Unknown, Answer::Ignore),
+            answer: verdict.map_or_else(|text| Answer::Unknown(why(text)), Answer::Ignore),
             about: Some((format!("ignorecommand {jail}"), trouble)),
         }
     }
 
-    /// A disk that hangs keeps the thread, and with it one of the few places.
+    /// A disk that hangs keeps the thread, and with it one of the few places; whoever waits for a place
+    /// is answered in time all the same.
     async fn read(&self, path: PathBuf) -> Found {
         let subject = format!("file {}", path.display());
-        let place = Arc::clone(&self.files).acquire_owned().await;
-        let reading = tokio::task::spawn_blocking({
+        let reading = async {
+            let place = Arc::clone(&self.files).acquire_owned().await;
             let path = path.clone();
-            move || {
+            let read = move || {
                 let _place = place;
                 words::read(&path)
-            }
-        });
+            };
+            tokio::task::spawn_blocking(read).await
+        };
         let why = match timeout(READ_WITHIN, reading).await {
             Ok(Ok(Ok(words))) => {
                 let answer = Answer::Words(words);
@@ -270,12 +287,8 @@ fn went(reply: &Reply) -> String {
         }
         Reply::Ran {
             status: Some(status),
-            output,
             ..
-        } => {
-            let last = output.lines().last().unwrap_or_default();
-            format!("ended with status {status}, neither 0 nor 1: {last}")
-        }
+        } => format!("ended with status {status}, neither 0 nor 1"),
         Reply::Ran { signal, .. } => format!("was ended by signal {}", signal.unwrap_or_default()),
         Reply::Addresses { .. } => "is not run: banishd-action talks nonsense".to_owned(),
     }

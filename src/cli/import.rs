@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 
 use crate::cli::client::{Client, ClientError};
-use crate::cli::render;
+use crate::cli::render::plain;
 use crate::dbus::wire::{FOREVER, ImportInfo, ImportSums, PAGE_DEFAULT};
 use crate::engine::address::Offender;
 use crate::engine::time::Timestamp;
@@ -143,11 +143,8 @@ impl Outcome {
         } in &self.skipped
         {
             match jail.as_str() {
-                "" => line(
-                    *count,
-                    &format!("{reason}, such as '{}'", render::plain(example)),
-                ),
-                jail => line(*count, &format!("of '{jail}', {reason}")),
+                "" => line(*count, &format!("{reason}, such as '{}'", plain(example))),
+                jail => line(*count, &format!("of '{}', {reason}", plain(jail))),
             }
         }
         for (count, why) in [
@@ -276,8 +273,14 @@ fn take(file: &Path, flags: OpenFlags) -> Result<Database, DatabaseError> {
     let db = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // A server that runs may be writing.
     db.busy_timeout(std::time::Duration::from_secs(5))?;
-    let schema = "SELECT max(version) FROM fail2banDb";
-    let schema = db.query_row(schema, [], |row| row.get(0)).unwrap_or(0);
+    // Root reads what others may have made: no code of theirs, no pages that make no sense.
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    let version = "SELECT max(version) FROM fail2banDb";
+    let schema = match columns(&db, "fail2banDb")?.is_empty() {
+        true => 0,
+        false => db.query_row(version, [], |row| row.get(0)).unwrap_or(0),
+    };
     let mut bans: BTreeMap<(String, String), OldBan> = BTreeMap::new();
     let mut any = false;
     // `bans` has a row for each ban, and SQLite takes the other columns from the row with the maximum;
@@ -314,8 +317,12 @@ fn take(file: &Path, flags: OpenFlags) -> Result<Database, DatabaseError> {
         .ok_or(DatabaseError::Foreign)
 }
 
+/// None where it is no table: a view may never end.
 fn columns(db: &Connection, table: &str) -> rusqlite::Result<BTreeSet<String>> {
-    let mut statement = db.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let mut statement = db.prepare(
+        "SELECT name FROM pragma_table_info(?1) WHERE EXISTS \
+         (SELECT * FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
+    )?;
     let names = statement.query_map([table], |row| row.get(0))?;
     names.collect()
 }
@@ -382,7 +389,11 @@ impl Copy {
         for suffix in SIDECARS {
             let sidecar = beside(file, suffix);
             if sidecar.exists() {
-                fs::copy(sidecar, copy.0.join(format!("db{suffix}")))?;
+                let to = copy.0.join(format!("db{suffix}"));
+                fs::copy(sidecar, &to)?;
+                if fs::read(to)?.ends_with(&NAMES_ANOTHER) {
+                    return Err(io::Error::other("its journal is of several databases"));
+                }
             }
         }
         Ok(copy)
@@ -401,6 +412,10 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+/// The end of a journal that names a further file, which SQLite would remove after mending the database
+/// (sqlite.org/fileformat.html, "super-journal"): any file, and we are root. fail2ban has one database.
+const NAMES_ANOTHER: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// What SQLite keeps beside a database, but for the index of the second, which it makes anew.
 const SIDECARS: [&str; 2] = ["-journal", "-wal"];

@@ -48,7 +48,7 @@ pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
         );
     }
     for trouble in &status.troubles {
-        let _ = writeln!(text, "   Trouble: {trouble}");
+        let _ = writeln!(text, "   Trouble: {}", plain(trouble));
     }
     for notice in &status.notices {
         let _ = writeln!(text, "    Notice: {notice}");
@@ -176,13 +176,26 @@ pub(crate) fn why(address: &str, reasons: &[Reason], now: Timestamp) -> String {
         for line in lines {
             let _ = writeln!(
                 text,
-                "{name:>10}{} {line}",
-                if name.is_empty() { ' ' } else { ':' }
+                "{name:>10}{} {}",
+                if name.is_empty() { ' ' } else { ':' },
+                plain(line)
             );
             name = "";
         }
     }
     text
+}
+
+/// Text that others chose, without what could move a terminal's cursor.
+pub(crate) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 /// The same as a JSON array.
@@ -198,18 +211,6 @@ pub(crate) fn why_json(reasons: &[Reason]) -> String {
         lines: &reason.lines,
     });
     to_json(&objects.collect::<Vec<_>>())
-}
-
-/// Somebody else's text: what could move a terminal's cursor is written as an escape.
-pub(crate) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
 }
 
 /// A ban that began or changed, in one line.
@@ -431,7 +432,7 @@ mod tests {
                 ban: ban("192.0.2.1", NOW.usec() + 552_000_000),
                 lines: vec![
                     "Failed password for root".to_owned(),
-                    "and again".to_owned(),
+                    "and \u{1b}[2Jagain".to_owned(),
                 ],
             },
             Reason {
@@ -448,14 +449,15 @@ mod tests {
               Ends: in 9min 12s
            Earlier: 0 bans
              Lines: Failed password for root
-                    and again
+                    and \u{1b}[2Jagain
         192.0.2.0/24 was banned from sshd 48s ago, by hand
               Ends: never
            Earlier: 0 bans
         ");
         assert_eq!(why("192.0.2.1", &[], NOW), "192.0.2.1 is not banned.\n");
         assert!(
-            why_json(&reasons[..1]).contains(r#""lines":["Failed password for root","and again"]"#)
+            why_json(&reasons[..1])
+                .contains(r#""lines":["Failed password for root","and \u001b[2Jagain"]"#)
         );
     }
 

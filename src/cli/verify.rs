@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::render;
-use crate::config::diagnostic::{Diagnostic, Level};
-use crate::config::files::Layout;
-use crate::config::load;
+use crate::config::diagnostic::{Diagnostic, Level, Place};
+use crate::config::files::{Layout, Trust};
+use crate::config::{command, load};
 use crate::engine::settings::Settings;
 use crate::sys::service_view::{self, View, ViewError};
 use crate::sys::user;
@@ -72,7 +72,8 @@ impl Verify {
             };
         }
         let layout = Layout::choose(directory.as_deref(), &self.vendor_dir);
-        let (settings, problems) = load(&layout);
+        let (settings, mut problems) = load(&layout);
+        problems.extend(unrun(&layout, &settings));
         let report = Report::new(&layout, &settings, &problems);
         Verdict {
             text: match json {
@@ -96,6 +97,24 @@ fn is_missing(directory: &Path) -> bool {
         Ok(metadata) => !metadata.is_dir(),
         Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
+}
+
+/// Commands that banishd-action would refuse to run, because others than root could have written them.
+fn unrun(layout: &Layout, settings: &Settings) -> Vec<Diagnostic> {
+    let strict = Layout {
+        trust: Trust::Root,
+        ..layout.clone()
+    };
+    let place = Place::file_named(layout.admin.display().to_string());
+    let jails = settings.jails.iter();
+    let asking = jails.filter(|(_, jail)| jail.ignore_command.is_some());
+    let refused = asking.filter_map(|(name, _)| {
+        let why = command(&strict, name, "ignorecommand").err()?;
+        let message = format!("the ignorecommand of jail '{name}' is not run: {why}");
+        let warning = Diagnostic::error(&place, message, "nobody is spared by it");
+        Some(warning.at_level(Level::Warning))
+    });
+    refused.collect()
 }
 
 fn unjudged(error: &ViewError) -> String {

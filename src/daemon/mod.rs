@@ -34,7 +34,12 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     let ending = match runtime {
-        Ok(runtime) => runtime.block_on(start::start(args, log)),
+        Ok(runtime) => {
+            let ending = runtime.block_on(start::start(args, log));
+            // A disk that hangs may keep a thread for ever.
+            runtime.shutdown_background();
+            ending
+        }
         Err(error) => Err(start::StartError::Runtime(error)),
     };
     match ending {

@@ -108,6 +108,8 @@ impl Daemon {
             self.note(Some(format!("not all logs are read: {}", chain(&error))));
         }
         self.engine.handle_logs(now, |log| readers.reads(log));
+        // Whoever reads nothing any more never says that it is well again.
+        self.log_troubles.retain(|log, _| readers.reads(log));
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));

@@ -194,7 +194,7 @@ impl Daemon {
                 }
                 _ = watchdog.tick() => self.look_after(readers).await,
             }
-            if self.reload.is_running() && readers.is_empty() {
+            while self.reload.is_running() && readers.is_empty() {
                 self.finish_reload(readers).await;
             }
             self.drain().await;

@@ -101,8 +101,8 @@ impl<O: Outlet> Listener<O> {
             if self.logs.contains_key(&path) {
                 continue;
             }
-            // Where users may make files, they could take all descriptors there are.
-            if self.logs.len() >= LOGS_MAX {
+            // Where users may make files, they could take all descriptors there are, or fill the log.
+            if self.logs.len() + troubles.len() >= LOGS_MAX {
                 troubles.insert(path.clone(), trouble::too_many(&path, LOGS_MAX));
                 break;
             }

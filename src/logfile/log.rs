@@ -139,7 +139,15 @@ impl Log {
             return Ok(look);
         }
         let Some(tail) = &mut self.current else {
-            return Ok(Look::End);
+            // Nothing had the path a moment ago.
+            return match Tail::open(&self.path) {
+                Ok(tail) => {
+                    self.current = Some(tail);
+                    Ok(Look::Moved)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Look::End),
+                Err(error) => Err(error),
+            };
         };
         match tail.read(buffer, self.encoding)? {
             Piece::Some(count) => {
@@ -202,10 +210,12 @@ impl Log {
 
     /// Where reading goes on; `None` where that is not known.
     pub(crate) fn position(&self) -> Option<Position> {
-        let current = self.current.as_ref().map(Tail::place).or(self.lost)?;
         let old = self.old.iter().map(|(tail, _)| tail.place());
+        let current = self.current.as_ref().map(Tail::place).or(self.lost);
+        let mut places = old.chain(current).peekable();
+        places.peek()?;
         Some(Position {
-            cursor: to_cursor(old.chain([current])),
+            cursor: to_cursor(places),
             time: self.reached,
         })
     }
@@ -246,3 +256,26 @@ fn next(path: &Path, tail: &Tail) -> io::Result<Option<Tail>> {
 /// How long a service may go on writing to a file that was put away, in microseconds. It is looked at only
 /// when the log is, so nothing wakes for it.
 const LINGER: u64 = 60_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_not_there_is_read_from_its_head_once_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs::write(&path, "before\n").unwrap();
+        let known = Log::open(&path, None, Begin::Tail).unwrap().position();
+        fs::remove_file(&path).unwrap();
+        let mut log = Log::open(&path, known.as_ref(), Begin::Head).unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(log.look(&mut buffer).unwrap(), Look::End);
+
+        fs::write(&path, "after\n").unwrap();
+
+        assert_eq!(log.look(&mut buffer).unwrap(), Look::Moved);
+        let piece = Look::Piece(Which::Current, 6);
+        assert_eq!(log.look(&mut buffer).unwrap(), piece);
+    }
+}

@@ -146,7 +146,7 @@ impl Tail {
         let unit = Unit::of(self.encoding(wanted));
         let is_useful = self.is_within
             || count > MESSAGE_MAX
-            || bytes.first() == Some(&0)
+            || (unit == Unit::Byte && bytes.first() == Some(&0))
             || unit.newline(bytes).is_some();
         Ok(match is_useful && count >= unit.width() {
             true => Piece::Some(count),
@@ -168,5 +168,25 @@ impl Tail {
         self.file
             .metadata()
             .is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_of_utf_16_is_nothing_yet_whatever_its_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        for (text, encoding) in [
+            (&b"\0a\0b"[..], encoding_rs::UTF_16BE),
+            (b"\0\x01a\0", encoding_rs::UTF_16LE),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let mut tail = Tail::open(&path).unwrap();
+            let piece = tail.read(&mut [0; 64], Some(encoding)).unwrap();
+            assert_eq!(piece, Piece::End);
+        }
     }
 }

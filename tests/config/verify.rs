@@ -77,6 +77,20 @@ fn what_is_good_ends_with_success() {
 }
 
 #[test]
+fn root_a_command_that_others_could_have_written_is_warned_of() {
+    let tree = tree("[sshd]\nignorecommand = true\n");
+    let file = tree.path().join("jail.local");
+    fs::set_permissions(file, Permissions::from_mode(0o666)).expect("a mode");
+
+    let output = verify(tree.path(), &[]);
+
+    let said = shown(&output, tree.path());
+    let warning = "/etc/banishd: warning: the ignorecommand of jail 'sshd' is not run: ";
+    assert!(said.contains(warning), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn json_is_one_object_with_every_part_of_a_problem() {
     let tree = tree("[sshd]\nmaxretry = many\n");
 
