@@ -8,7 +8,7 @@ use crate::config::diagnostic::Place;
 use crate::config::logs;
 use crate::config::reading::Reading;
 use crate::config::{units, value};
-use crate::engine::settings::{Journal, LogFile, Matches, is_attested};
+use crate::engine::settings::{Journal, LogFile, MatchGroup, Matches, is_attested};
 
 /// Where a jail's log lines come from.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ fn matches(reading: &mut Reading, backend: &Backend, names: &[&str]) -> Option<(
     let place = reading.place_of("journalmatch");
     if let Some(text) = reading.text("journalmatch") {
         match value::matches(text) {
-            Ok(matches) if !matches.0.is_empty() => return Some((matches, place)),
+            Ok(matches) if !matches.0.is_empty() => return Some((with_aliases(matches), place)),
             Ok(_) => reading.error(&place, "this journalmatch selects nothing", WRITE_MATCH),
             Err(reason) => reading.error(&place, reason, WRITE_MATCH),
         }
@@ -142,6 +142,22 @@ fn matches(reading: &mut Reading, backend: &Backend, names: &[&str]) -> Option<(
     }
     Some((matches, place))
 }
+
+/// fail2ban's filter names `sshd.service`, which in Debian is another name of `ssh.service`; the journal
+/// has units by their first names.
+fn with_aliases(mut matches: Matches) -> Matches {
+    let units = |group: &MatchGroup| group.get(UNIT).cloned().unwrap_or_default();
+    let named: Vec<String> = matches.0.iter().flat_map(units).collect();
+    if !named.iter().any(|unit| unit == "ssh.service") {
+        let units = matches.0.iter_mut().filter_map(|group| group.get_mut(UNIT));
+        for units in units.filter(|units| units.iter().any(|unit| unit == "sshd.service")) {
+            units.push("ssh.service".to_owned());
+        }
+    }
+    matches
+}
+
+const UNIT: &str = "_SYSTEMD_UNIT";
 
 const WRITE_MATCH: &str = "write journalmatch = _SYSTEMD_UNIT=name.service _UID=0";
 
@@ -183,4 +199,24 @@ pub(crate) fn trusts_senders(reading: &mut Reading) -> bool {
         other => Err(format!("'{other}' is neither strict nor any")),
     });
     trust.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_sshds_unit_is_read() {
+        for (text, expected) in [
+            (
+                "_SYSTEMD_UNIT=sshd.service + _COMM=sshd",
+                "_SYSTEMD_UNIT=sshd.service _SYSTEMD_UNIT=ssh.service + _COMM=sshd",
+            ),
+            ("_SYSTEMD_UNIT=ssh.service", "_SYSTEMD_UNIT=ssh.service"),
+            ("_COMM=sshd", "_COMM=sshd"),
+        ] {
+            let matches = with_aliases(value::matches(text).unwrap());
+            assert_eq!(matches.to_string(), expected);
+        }
+    }
 }
