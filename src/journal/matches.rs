@@ -156,7 +156,7 @@ impl Selector {
         (record, &self.jails)
     }
 
-    /// Whether the line of this entry needs [`UPTIME`](crate::journal::entry::UPTIME), which is no
+    /// Whether the line of this entry needs `UPTIME`, which is no
     /// field of it: the source then gives it like one. Complete after the last field.
     #[must_use]
     pub fn lacks_uptime(&self) -> bool {

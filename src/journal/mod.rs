@@ -2,7 +2,7 @@
 //! and of how far it has read.
 //!
 //! Comes in: a journal and the [`Task`]s of the jails that read it. Goes out:
-//! [`Heard`](crate::reader::Heard), in journal order. It never counts, never bans, and trusts only the
+//! [`Heard`], in journal order. It never counts, never bans, and trusts only the
 //! fields that journald itself sets.
 
 pub mod listener;

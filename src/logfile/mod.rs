@@ -1,7 +1,7 @@
 //! LISTENS to files: one thread reads all files of all jails.
 //!
 //! Comes in: the [`Task`]s of the jails that read files, and how far each was read. Goes out:
-//! [`Heard`](crate::reader::Heard), for each file in the order of its lines, through every kind of rotation. It
+//! [`Heard`], for each file in the order of its lines, through every kind of rotation. It
 //! never counts, never bans, and never writes to a file.
 
 pub mod listener;

@@ -1,7 +1,7 @@
 //! LISTENS, what all logs have in common: the thread that reads them, what it tells the daemon, and how a
 //! jail's filter is put to a record.
 //!
-//! Comes in: a [`Work`], which `journal` and `logfile` make, and the jails' [`Task`](task::Task)s. Goes
+//! Comes in: a [`Work`], which `journal` and `logfile` make, and the jails' [`Task`]s. Goes
 //! out: [`Heard`], in the order of each log through a bounded channel, so that under load reading merely
 //! happens later. It must never keep the daemon waiting and never lose what was handed over.
 

@@ -1,6 +1,6 @@
 //! What a filter's memory is made of: earlier lines, complaints, room to work in.
 //!
-//! All of it is bounded: see [`Connections`] and [`Buffer`]; each complaint is made once.
+//! All of it is bounded: see `Connections` and `Buffer`; each complaint is made once.
 
 use std::fmt;
 

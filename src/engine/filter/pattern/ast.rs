@@ -3,7 +3,7 @@
 
 use regex_syntax::hir::ClassUnicode;
 
-/// A part of a pattern. Trees are at most [`NEST_MAX`](super::parse::NEST_MAX) groups deep.
+/// A part of a pattern. Trees are at most `NEST_MAX` groups deep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// Nothing.
