@@ -104,8 +104,12 @@ impl Engine {
     }
 
     /// Logs that are not read any more, after the start or a reload, are forgotten: their age would hold
-    /// back the ends of bans.
+    /// back the ends of bans. Not while the configuration of a jail is broken: it may have read one of
+    /// them, and goes on there when it is mended.
     pub fn handle_logs(&mut self, now: Now, is_read: impl Fn(&LogName) -> bool) {
+        if self.jails.values().any(|jail| jail.settings.is_none()) {
+            return;
+        }
         let gone = |log: &&LogName| !is_read(log);
         let gone: Vec<LogName> = self.positions.keys().filter(gone).cloned().collect();
         for log in gone {
