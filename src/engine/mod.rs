@@ -50,7 +50,7 @@ use crate::engine::record::{LogName, Position};
 use crate::engine::round::Round;
 use crate::engine::settings::{Global, JailName};
 use crate::engine::time::{Now, Timestamp};
-use crate::engine::view::JailView;
+use crate::engine::view::{JailState, JailView};
 
 /// The decisions of one daemon.
 #[derive(Debug)]
@@ -167,6 +167,11 @@ impl Engine {
     /// All jails, by name.
     pub fn jails(&self) -> impl Iterator<Item = JailView> {
         self.jails.iter().map(|(name, jail)| self.show(name, jail))
+    }
+
+    /// All jails, by name, and whether each counts: what is asked for often, and costs nothing.
+    pub fn states(&self) -> impl Iterator<Item = (&JailName, &JailState)> {
+        self.jails.iter().map(|(name, jail)| (name, &jail.state))
     }
 
     /// One jail and how it stands.
