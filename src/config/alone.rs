@@ -18,6 +18,7 @@ use crate::config::tree::Value;
 use crate::config::{encoding, options, spec, value};
 use crate::engine::filter::FilterSpec;
 use crate::engine::settings::Matches;
+use crate::engine::time::BanTime;
 
 /// A filter, and which journal entries are for it.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,14 @@ pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
 /// Why it makes no sense.
 pub fn matches(text: &str) -> Result<Matches, String> {
     value::matches(text)
+}
+
+/// The time that `text`, written like `bantime`, means.
+///
+/// # Errors
+/// Why it makes no sense.
+pub fn ban_time(text: &str) -> Result<BanTime, String> {
+    value::ban_time(text)
 }
 
 /// The encoding that `text`, written like `logencoding`, names; `None` for UTF-8.
