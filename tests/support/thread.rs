@@ -26,8 +26,8 @@ impl Thread {
     }
 
     /// How often it has slept, if it sleeps in poll(2) without a timeout. Whoever makes a descriptor
-    /// readable wakes the thread before his own call is over, so the same number before and after
-    /// says that nothing was.
+    /// readable has the thread woken before his own call is over: then it does not sleep any more, or
+    /// has slept once more.
     pub(crate) fn asleep(&self) -> Option<u64> {
         let call = fs::read_to_string(self.0.join("syscall")).unwrap();
         let mut words = call.split_whitespace();
@@ -37,9 +37,13 @@ impl Thread {
             return None;
         }
         let status = fs::read_to_string(self.0.join("status")).unwrap();
-        let prefix = "voluntary_ctxt_switches:";
-        let count = status.lines().find_map(|line| line.strip_prefix(prefix));
-        Some(count.unwrap().trim().parse().unwrap())
+        let of = |key: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(key));
+            value.unwrap().trim()
+        };
+        // While another processor is being told to run it, it is still in its call.
+        let is_asleep = of("State:").starts_with('S');
+        is_asleep.then(|| of("voluntary_ctxt_switches:").parse().unwrap())
     }
 }
 
