@@ -47,8 +47,8 @@ pub struct Dated {
     pub time: Option<Timestamp>,
     /// What to cut out of the line.
     pub cut: Range<usize>,
-    /// Which template matched; none where a line need have no date.
-    template: Option<usize>,
+    /// Which template matched, for [`Dates::name`]; none where a line need have no date.
+    pub template: Option<usize>,
 }
 
 impl Dates {
@@ -92,42 +92,45 @@ impl Dates {
                 self.templates.extend_from_slice(builtin::at_beginning());
                 self.templates.extend_from_slice(builtin::elsewhere());
             }
-            _ if special.eq_ignore_ascii_case("epoch") => self.add_epoch("{EPOCH}", place)?,
+            _ if special.eq_ignore_ascii_case("epoch") => {
+                self.add_epoch(pattern, "{EPOCH}", place)?
+            }
             _ if special.eq_ignore_ascii_case("lepoch") => {
-                self.add_epoch("{LEPOCH}", place)?;
+                self.add_epoch(pattern, "{LEPOCH}", place)?;
             }
             _ if special.eq_ignore_ascii_case("tai64n") => {
-                self.push(Template::new(place, "{TAI64N}", end)?);
+                self.push(Template::new(pattern, place, "{TAI64N}", end)?);
             }
             _ if special.eq_ignore_ascii_case("iso8601") => {
-                self.push(Template::new(place, builtin::ISO, end)?);
+                self.push(Template::new(pattern, place, builtin::ISO, end)?);
             }
-            _ => self.add_custom(Frame { start, body, end })?,
+            _ => self.add_custom(pattern, Frame { start, body, end })?,
         }
         Ok(())
     }
 
     /// Seconds since 1970 stand at the beginning of lines, or where the kernel's audit writes them.
-    fn add_epoch(&mut self, number: &str, place: Start) -> Result<(), String> {
-        self.push(Template::new(Start::Line, number, End::Word)?);
+    fn add_epoch(&mut self, pattern: &str, number: &str, place: Start) -> Result<(), String> {
+        self.push(Template::new(pattern, Start::Line, number, End::Word)?);
         if place != Start::Line {
             let audit = format!(r"audit\(({number}):");
-            self.push(Template::new(place, &audit, End::Word)?);
+            self.push(Template::new(pattern, place, &audit, End::Word)?);
         }
         Ok(())
     }
 
     /// A pattern in its author's own words, or with `{DATE}` in it one for each usual date.
-    fn add_custom(&mut self, frame: Frame<'_>) -> Result<(), String> {
+    fn add_custom(&mut self, pattern: &str, frame: Frame<'_>) -> Result<(), String> {
         let Frame { start, body, end } = frame;
         if !body.contains("{DATE}") {
-            let template = Template::new(start, body, end)?;
+            let template = Template::new(pattern, start, body, end)?;
             template.check()?;
             self.push(template);
             return Ok(());
         }
         for (index, format) in builtin::within_patterns().enumerate() {
-            let template = Template::new(start, &body.replace("{DATE}", format), end)?;
+            let name = pattern.replace("{DATE}", format);
+            let template = Template::new(&name, start, &body.replace("{DATE}", format), end)?;
             if index == 0 {
                 template.check()?;
             }
@@ -205,6 +208,12 @@ impl Dates {
         self.templates
             .get(index)
             .is_some_and(|template| template.is_anchored())
+    }
+
+    /// The template of a [`Dated`], as its author wrote it.
+    #[must_use]
+    pub fn name(&self, template: usize) -> Option<&str> {
+        Some(self.templates.get(template)?.name())
     }
 }
 

@@ -16,6 +16,8 @@ use crate::engine::filter::rule::{Groups, Rule, Search};
 /// A pattern for dates.
 #[derive(Debug)]
 pub(crate) struct Template {
+    /// As its author wrote it.
+    name: String,
     is_anchored: bool,
     /// The regular expression, and what its groups hold.
     regex: String,
@@ -60,7 +62,7 @@ impl Template {
     ///
     /// # Errors
     /// What is wrong with its tokens.
-    pub(crate) fn new(start: Start, body: &str, end: End) -> Result<Self, String> {
+    pub(crate) fn new(name: &str, start: Start, body: &str, end: End) -> Result<Self, String> {
         let expanded = token::expand(body)?;
         let before = match start {
             Start::Line => r"^\W{0,2}",
@@ -79,6 +81,7 @@ impl Template {
             None => format!("(?P<{CUT}>{})", expanded.regex),
         };
         Ok(Self {
+            name: name.to_owned(),
             is_anchored: start == Start::Line || body.starts_with('^'),
             regex: format!("{before}{cut}{behind}"),
             fields: expanded.fields,
@@ -89,7 +92,8 @@ impl Template {
 
     /// One of ours at the beginning of a line.
     pub(crate) fn at_beginning(format: &Format) -> Arc<Self> {
-        let template = Self::new(Start::Line, format.pattern, End::Word);
+        let name = format!("{{^LN-BEG}}{}", format.pattern);
+        let template = Self::new(&name, Start::Line, format.pattern, End::Word);
         Arc::new(Self {
             quick: format.quick,
             ..template.expect("our own patterns have good tokens")
@@ -102,8 +106,13 @@ impl Template {
             true => Start::Own,
             false => Start::Word,
         };
-        let template = Self::new(start, format.pattern, End::Word);
+        let template = Self::new(format.pattern, start, format.pattern, End::Word);
         Arc::new(template.expect("our own patterns have good tokens"))
+    }
+
+    /// The pattern as its author wrote it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether a match can only begin where the line does.
@@ -207,7 +216,8 @@ mod tests {
                      |[\\[<]?(19|20)[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9]([.,][0-9]{1,10})?( ?[-+Z][0-9:]{0,6})?[ .,a-z]{0,3}",
         ) {
             for (format, read) in FORMATS.iter().filter_map(|f| Some((f, f.quick?))) {
-                let slow = Template::new(Start::Line, format.pattern, End::Word).unwrap();
+                let name = format.pattern;
+                let slow = Template::new(name, Start::Line, name, End::Word).unwrap();
                 if let Some(quick) = read(line.as_bytes()) {
                     let found = slow.find(line.as_bytes(), &mut Groups::default());
                     prop_assert_eq!(Some(quick), found, "{}", line);
