@@ -5,13 +5,14 @@ use banishd::daemon::start::{StartError, open_store};
 use banishd::dbus::link::{News, Request};
 use banishd::engine::effect::{Commit, Event};
 use banishd::engine::record::{Cursor, LogName, Position};
+use banishd::engine::settings::JailName;
 use banishd::engine::time::Timestamp;
 use banishd::store::{FILE, Store};
 use rusqlite::Connection;
 
 mod house;
 
-use crate::daemon::house::House;
+use crate::daemon::house::{House, door};
 
 #[tokio::test]
 async fn three_entries_in_the_journal_become_a_ban() {
@@ -42,6 +43,38 @@ async fn three_entries_in_the_journal_become_a_ban() {
             reply,
         };
         assert_eq!(visitor.ask(bans).await, [ban]);
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_list_of_a_jails_bans_goes_on_behind_any_ban() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for last in 1..=3 {
+            visitor.ban(&format!("192.0.2.{last}")).await.unwrap();
+        }
+        for (after, max, expected) in [
+            (None, 2, &[1, 2][..]),
+            (Some(("door", 1)), 9, &[2, 3]),
+            (Some(("door", 1)), 1, &[2]),
+            (Some(("door", 3)), 9, &[]),
+            (Some(("back", 9)), 1, &[1]),
+            (Some(("yard", 1)), 9, &[]),
+        ] {
+            let host = |last: u8| format!("192.0.2.{last}").parse().unwrap();
+            let after = after.map(|(jail, last)| (JailName::new(jail).unwrap(), host(last)));
+            let bans = |reply| Request::Bans {
+                jail: Some(door()),
+                after: after.clone(),
+                max,
+                reply,
+            };
+            let found: Vec<_> = visitor.ask(bans).await;
+            let found: Vec<_> = found.iter().map(|ban| ban.offender).collect();
+            let expected: Vec<_> = expected.iter().map(|last| host(*last)).collect();
+            assert_eq!(found, expected, "{after:?}");
+        }
     });
     visit.await.unwrap();
 }
@@ -145,6 +178,11 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
         let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
 
         assert_eq!(answers, (Ok(vec![]), Ok(vec![]), Ok(vec![])));
+        let mut reloads = 0;
+        while let Ok(news) = visitor.bus.news.try_recv() {
+            reloads += usize::from(news == News::Reloading(true));
+        }
+        assert!(reloads <= 2, "who waits for the next one shares it");
     });
     visit.await.unwrap();
 }

@@ -71,7 +71,10 @@ impl Helpers {
         let etc = directory.path().join("etc");
         fs::create_dir(&etc).unwrap();
         fs::set_permissions(&etc, fs::Permissions::from_mode(0o755)).unwrap();
-        let jail = format!("[door]\nignorecommand = {ignorecommand}\n");
+        let jail = format!(
+            "[door]\nenabled = true\nignorecommand = {ignorecommand}\n\
+             [window]\nignorecommand = true\n[gate]\nenabled = perhaps\nignorecommand = true\n"
+        );
         fs::write(etc.join("jail.conf"), jail).unwrap();
         Self { directory, places }
     }
@@ -251,11 +254,9 @@ async fn root_a_command_without_a_verdict_is_a_trouble_that_says_why() {
             "ended with status 127, neither 0 nor 1: ",
         ),
         ("kill -9 $$", "door", "was ended by signal 9"),
-        (
-            "true",
-            "window",
-            "is not run: no jail 'window' is configured",
-        ),
+        ("true", "wall", "is not run: no jail 'wall' is configured"),
+        ("true", "window", "is not run: jail 'window' is not enabled"),
+        ("true", "gate", "'perhaps' is neither true nor false"),
         ("", "door", "is not run: jail 'door' has no 'ignorecommand'"),
         ("%(nothing)s", "door", "refers to an option that is not set"),
     ] {

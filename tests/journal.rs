@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor as Bytes, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -37,6 +36,7 @@ mod law;
 #[path = "journal/memory.rs"]
 mod memory;
 
+use crate::support::thread::Thread;
 use journald::{Journald, wait_until};
 
 #[test]
@@ -355,12 +355,12 @@ fn root_an_idle_reader_never_wakes() {
     let unit = journald.unit("ssh");
     let mut sender = journald.sender(&unit, "sshd");
     sender.say("nothing of interest");
-    let (tell, tid) = mpsc::channel();
+    wait_until(|| !journald.show(&unit).is_empty());
+    let (tell, told) = mpsc::channel();
     let path = journald.directory();
     let (reader, mut heard) = listen_on(
         move |waker| {
-            tell.send(fs::read_link("/proc/thread-self").unwrap())
-                .unwrap();
+            tell.send(Thread::current()).unwrap();
             LiveJournal::new(Journal::Directory(path), waker)
         },
         LogName::journal(),
@@ -368,18 +368,13 @@ fn root_an_idle_reader_never_wakes() {
         unit_jail(&unit),
     )
     .unwrap();
-    let status = PathBuf::from("/proc")
-        .join(tid.recv().unwrap())
-        .join("status");
     while !matches!(heard.blocking_recv(), Some(Heard::CaughtUp)) {}
-    // Two seconds of looking after the matched entry, and journald's last sync.
-    std::thread::sleep(Duration::from_millis(4000));
 
-    let before = switches(&status);
-    std::thread::sleep(Duration::from_secs(2));
+    // After an entry of its unit it looks of itself, but not for long.
+    told.recv().unwrap().wait_until_asleep();
 
-    assert_eq!(switches(&status), before);
-    assert!(reader.is_alive() && reader.is_alive());
+    // journald may wake it once more, to sync.
+    wait_until(|| (0..100).all(|_| reader.is_alive()));
 }
 
 #[test]
@@ -551,18 +546,4 @@ fn jail(name: &str, groups: &[&[&str]]) -> Task {
         matches: Matches(groups.iter().map(group).collect()),
         ..Task::new(JailName::new(name).unwrap(), filter.unwrap())
     }
-}
-
-pub(crate) fn switches(status: &std::path::Path) -> u64 {
-    let text = fs::read_to_string(status).unwrap();
-    text.lines()
-        .filter(|line| line.contains("ctxt_switches"))
-        .map(|line| {
-            line.split_whitespace()
-                .last()
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-        })
-        .sum()
 }

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use banishd::engine::filter::failure::{Failure, Who};
 use banishd::engine::filter::{Filter, FilterSpec, Text};
@@ -15,6 +16,7 @@ use banishd::engine::record::{LogName, Position};
 use banishd::engine::settings::{JailName, LogFile};
 use banishd::engine::time::Span;
 use banishd::logfile::listen;
+use banishd::logfile::listener::Listener;
 use banishd::reader::Heard;
 use banishd::reader::task::Task;
 use banishd::reader::worker::Reader;
@@ -22,6 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
 use crate::journal::journald::wait_until;
+use crate::support::thread::Thread;
 
 /// The program as a user who may not read everything.
 mod rights;
@@ -336,31 +339,27 @@ fn a_file_that_is_gone_needs_no_position() {
 fn idle_nothing_wakes_the_reader() {
     // Where inotify tells of everything.
     let place = Place(TempDir::new_in("/dev/shm").unwrap());
-    let mut log = place.log("auth.log");
-    let mut ear = Ear::listen(Known::new(), vec![place.jail("sshd", "*.log")]);
+    let (mut log, mut unrelated) = (place.log("auth.log"), place.log("unrelated"));
+    let jails = vec![place.jail("sshd", "*.log")];
+    let (tell, told) = mpsc::channel();
+    let reader = Reader::spawn("files", move |waker, valve| {
+        tell.send(Thread::current()).unwrap();
+        Listener::new(valve, waker, Known::new(), jails)
+    });
+    let mut ear = Ear::on(reader.unwrap(), Known::new());
     log.say(0..3);
     ear.expect(0..3);
-    wait_until(|| ear.drain().is_caught_up);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let thread = told.recv().unwrap();
+    let sleeps = thread.wait_until_asleep();
 
-    let before = thread_switches(place.0.path());
-    place.log("unrelated").say(0..1);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // The directory is watched for names; what is written to others there is nobody's business.
+    unrelated.say(0..100);
 
-    // The directory is watched, so another name in it wakes once; what is written there does not.
-    assert!(thread_switches(place.0.path()) <= before + 1);
+    assert_eq!(thread.asleep(), Some(sleeps));
     assert!(ear.reader.is_alive() && ear.reader.is_alive());
-}
-
-/// How often the thread of the reader that watches `directory` was switched to, by its descriptors.
-fn thread_switches(_directory: &Path) -> u64 {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let named = tasks
-        .map(|task| task.unwrap().path())
-        .filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "files\n"));
-    named
-        .map(|task| crate::journal::switches(&task.join("status")))
-        .sum()
+    log.say(3..4);
+    assert_ne!(thread.asleep(), Some(sleeps), "what wakes it is seen");
+    ear.expect(3..4);
 }
 
 /// A directory of one test's own.
@@ -456,7 +455,10 @@ struct Ear {
 
 impl Ear {
     fn listen(known: Known, tasks: Vec<Task>) -> Self {
-        let (reader, receiver) = listen(known.clone(), tasks).unwrap();
+        Self::on(listen(known.clone(), tasks).unwrap(), known)
+    }
+
+    fn on((reader, receiver): (Reader, Receiver<Heard>), known: Known) -> Self {
         Self {
             reader,
             receiver,

@@ -635,3 +635,26 @@ fn a_log_that_is_read_no_more_holds_nothing_back() {
 
     assert!(!sim.disk.positions.contains_key(&file));
 }
+
+/// Else each of its failures would count again once the jail reads its log anew.
+#[test]
+fn the_log_of_a_jail_whose_configuration_broke_is_not_forgotten() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.fail("sshd", "192.0.2.1");
+    sim.pass(5);
+    let broken = Settings {
+        failed: [(jail("sshd"), "bad".to_owned())].into(),
+        ..Settings::default()
+    };
+    sim.settings = broken;
+    sim.restart();
+
+    sim.engine.handle_logs(sim.now, |_| false);
+    sim.pass(5);
+    assert!(sim.disk.positions.contains_key(&LogName::journal()));
+
+    sim.reload(settings(&["sshd"]));
+    sim.engine.handle_logs(sim.now, |_| false);
+    sim.pass(5);
+    assert!(sim.disk.positions.is_empty());
+}

@@ -53,8 +53,8 @@ impl Script {
                 Some(value) if is_harmless(&value) => script.text.push_str(&value),
                 Some(value) => {
                     let name = variable(tag);
-                    script.text.push('$');
-                    script.text.push_str(&name);
+                    // In braces, or letters behind the tag would make it another name.
+                    script.text.push_str(&format!("${{{name}}}"));
                     if !names.contains(&name) {
                         names.push(name);
                         // No argument can hold a zero byte.
@@ -214,7 +214,7 @@ mod tests {
             );
 
             assert_eq!(
-                script.text, "f2bV_matches=${0}\necho $f2bV_matches 192.0.2.1 $f2bV_matches",
+                script.text, "f2bV_matches=${0}\necho ${f2bV_matches} 192.0.2.1 ${f2bV_matches}",
                 "{special:?}"
             );
             assert_eq!(script.arguments, [line]);
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(
             script.text,
             "f2bV_ipmatches=${0} f2bV_br=${1} f2bV_matches=${2}\n\
-             $f2bV_ipmatches|$f2bV_br|$f2bV_matches"
+             ${f2bV_ipmatches}|${f2bV_br}|${f2bV_matches}"
         );
         assert_eq!(
             script.arguments,

@@ -17,6 +17,7 @@ use crate::config::tree::Value;
 use crate::config::{encoding, spec, value};
 use crate::engine::filter::FilterSpec;
 use crate::engine::settings::Matches;
+use crate::engine::time::BanTime;
 
 /// A filter, and which journal entries are for it.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,14 @@ pub fn jail(layout: &Layout, name: &str, log: LogType) -> Result<Alone, Vec<Diag
 /// Why it makes no sense.
 pub fn matches(text: &str) -> Result<Matches, String> {
     value::matches(text)
+}
+
+/// The time that `text`, written like `bantime`, means.
+///
+/// # Errors
+/// Why it makes no sense.
+pub fn ban_time(text: &str) -> Result<BanTime, String> {
+    value::ban_time(text)
 }
 
 /// The encoding that `text`, written like `logencoding`, names; `None` for UTF-8.

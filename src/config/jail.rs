@@ -95,8 +95,9 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
     read
 }
 
-/// A jail that may or may not be wanted keeps its bans and is told of, instead of going quietly.
-fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
+/// Whether the jail is wanted. One that may or may not be keeps its bans and is told of, instead of going
+/// quietly.
+pub(crate) fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
     let Some(value) = jails.option(section, "enabled").transpose()? else {
         return Ok(false);
     };

@@ -112,8 +112,8 @@ fn folded(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems
 }
 
-/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
-/// read, or must not be believed, could hold another text: then there is none.
+/// The text of an option of an enabled jail that holds a command, for whoever runs it. A file that cannot
+/// be read, or must not be believed, could hold another text: then there is none.
 ///
 /// # Errors
 /// Why there is no such command, for people.
@@ -128,8 +128,15 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
         return Err(reason.clone());
     }
+    if layers.tree.table(jail).is_none() {
+        return Err(format!("no jail '{jail}' is configured"));
+    }
+    match jail::enabled(&jails, jail) {
+        Ok(true) => {}
+        Ok(false) => return Err(format!("jail '{jail}' is not enabled")),
+        Err(problem) => return Err(problem.to_string()),
+    }
     match jails.option(jail, option) {
-        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
         Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
         Some(Err(problem)) => Err(problem.to_string()),
         Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),

@@ -25,7 +25,7 @@ pub(super) type Asker = Option<oneshot::Sender<Answer>>;
 /// The warnings, or why nothing was changed.
 type Answer = Result<Vec<String>, String>;
 
-/// The reload that runs, and who waits for it or for the next.
+/// The reload that runs, and who waits for it or for the next one.
 #[derive(Default)]
 pub(super) struct Reload {
     generation: u64,
@@ -50,9 +50,9 @@ impl Reload {
 
 impl Daemon {
     /// Reads the configuration and hands its tasks to the readers.
-    pub(super) fn begin_reload(&mut self, readers: &mut Readers, asker: Asker) {
+    pub(super) fn begin_reload(&mut self, readers: &mut Readers, askers: Vec<Asker>) {
         if self.reload.is_running() {
-            self.reload.next.push(asker);
+            self.reload.next.extend(askers);
             return;
         }
         let (mut settings, diagnostics) = load(&self.edges.layout);
@@ -62,7 +62,7 @@ impl Daemon {
             let lines: Vec<String> = errors.map(ToString::to_string).collect();
             let text = lines.join("\n");
             error!("the configuration has errors, the old one stays in force:\n{text}");
-            settle(vec![asker], &Err(text));
+            settle(askers, &Err(text));
             return;
         }
         diagnostics.iter().for_each(tell);
@@ -78,7 +78,7 @@ impl Daemon {
             flaws,
             warnings,
         });
-        self.reload.askers.push(asker);
+        self.reload.askers = askers;
         self.tell(News::Reloading(true));
     }
 
@@ -104,18 +104,22 @@ impl Daemon {
         let wanted = tasks(&settings);
         let now = clock::now();
         self.engine.handle_settings(now, settings);
-        if let Err(error) = readers.settle(now.wall, &wanted, self.engine.positions()) {
-            self.note(Some(format!("not all logs are read: {}", chain(&error))));
+        let read = readers.settle(now.wall, &wanted, self.engine.positions());
+        let unread = |error| format!("not all logs are read: {}", chain(&error));
+        self.unread = read.err().map(unread);
+        if self.unread.is_none() {
+            self.engine.handle_logs(now, |log| readers.reads(log));
         }
-        self.engine.handle_logs(now, |log| readers.reads(log));
         // Whoever reads nothing any more never says that it is well again.
         self.log_troubles.retain(|log, _| readers.reads(log));
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
         settle(std::mem::take(&mut self.reload.askers), &Ok(next.warnings));
-        for asker in std::mem::take(&mut self.reload.next) {
-            self.begin_reload(readers, asker);
+        // What they have changed since this one began is in the next one, which does for all of them.
+        let next = std::mem::take(&mut self.reload.next);
+        if !next.is_empty() {
+            self.begin_reload(readers, next);
         }
     }
 }

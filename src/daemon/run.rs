@@ -89,8 +89,10 @@ pub struct Daemon {
     report: Report,
     alarm: Alarm,
     clock_watch: ClockWatch,
-    /// Troubles that last: sentences.
-    notes: Vec<String>,
+    /// A trouble that lasts as long as the daemon, a sentence.
+    note: Option<String>,
+    /// Why not everything is read that should be, until a reload finds that it is.
+    pub(super) unread: Option<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) flaws: Flaws,
     /// Logs that cannot be read.
@@ -125,7 +127,8 @@ impl Daemon {
             report: Report::default(),
             alarm,
             clock_watch,
-            notes: Vec::new(),
+            note: None,
+            unread: None,
             flaws: Flaws::default(),
             log_troubles: BTreeMap::new(),
             helpers: Troubles::default(),
@@ -140,7 +143,7 @@ impl Daemon {
 
     /// Remembers a trouble that lasts as long as the daemon.
     pub fn note(&mut self, trouble: Option<String>) {
-        self.notes.extend(trouble);
+        self.note = trouble;
     }
 
     /// Runs until told to stop.
@@ -185,7 +188,7 @@ impl Daemon {
                     warn!("who must not be banned is not known yet, counting failures all the same");
                 }
                 Some(order) = self.edges.orders.recv() => match order {
-                    Order::Reload => self.begin_reload(readers, None),
+                    Order::Reload => self.begin_reload(readers, vec![None]),
                     Order::Stop => break,
                 },
                 Ok(room) = news.reserve(), if self.news_lost => {
@@ -417,11 +420,15 @@ impl Daemon {
 
     /// What is wrong, a sentence each.
     pub(super) fn troubles(&self) -> Vec<String> {
-        let failed = self.engine.jails().filter_map(|jail| match jail.state {
-            JailState::Failed(why) => Some(format!("jail '{}' does not run: {why}", jail.name)),
-            _ => None,
-        });
-        let noted = self.notes.iter().chain(self.flaws.trouble());
+        let failed = self
+            .engine
+            .states()
+            .filter_map(|(jail, state)| match state {
+                JailState::Failed(why) => Some(format!("jail '{jail}' does not run: {why}")),
+                _ => None,
+            });
+        let noted = self.note.iter().chain(&self.unread);
+        let noted = noted.chain(self.flaws.trouble());
         let logs = self.log_troubles.values().map(|trouble| &trouble.text);
         let standing = noted.chain(logs).cloned();
         let standing = standing.chain(self.helpers.sentences());
@@ -435,7 +442,7 @@ impl Daemon {
         let state = self.state();
         if state != self.told_state {
             self.told_state = state;
-            let jails = self.engine.jails().count();
+            let jails = self.engine.states().count();
             let plural = if jails == 1 { "" } else { "s" };
             notify::status(&format!("{state}, {jails} jail{plural}"));
             self.tell(News::State(state.to_owned()));

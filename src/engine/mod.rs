@@ -51,7 +51,7 @@ use crate::engine::record::{LogName, Position};
 use crate::engine::round::Round;
 use crate::engine::settings::{Global, JailName};
 use crate::engine::time::{Now, Timestamp};
-use crate::engine::view::JailView;
+use crate::engine::view::{JailState, JailView};
 
 /// The decisions of one daemon.
 #[derive(Debug)]
@@ -107,8 +107,12 @@ impl Engine {
     }
 
     /// Logs that are not read any more, after the start or a reload, are forgotten: their age would hold
-    /// back the ends of bans.
+    /// back the ends of bans. Not while the configuration of a jail is broken: it may have read one of
+    /// them, and goes on there when it is mended.
     pub fn handle_logs(&mut self, now: Now, is_read: impl Fn(&LogName) -> bool) {
+        if self.jails.values().any(|jail| jail.settings.is_none()) {
+            return;
+        }
         let gone = |log: &&LogName| !is_read(log);
         let gone: Vec<LogName> = self.positions.keys().filter(gone).cloned().collect();
         for log in gone {
@@ -166,6 +170,11 @@ impl Engine {
     /// All jails, by name.
     pub fn jails(&self) -> impl Iterator<Item = JailView> {
         self.jails.iter().map(|(name, jail)| self.show(name, jail))
+    }
+
+    /// All jails, by name, and whether each counts: what is asked for often, and costs nothing.
+    pub fn states(&self) -> impl Iterator<Item = (&JailName, &JailState)> {
+        self.jails.iter().map(|(name, jail)| (name, &jail.state))
     }
 
     /// One jail and how it stands.
