@@ -204,12 +204,6 @@ mod tests {
                 "_SYSTEMD_UNIT=postfix.service + _SYSTEMD_UNIT=postfix@-.service by the jail's name",
             ),
             (
-                "apache2",
-                "",
-                "x",
-                "_SYSTEMD_UNIT=apache2.service + _SYSTEMD_UNIT=httpd.service by the filter's name",
-            ),
-            (
                 "mine",
                 "murmur",
                 "postfix",
@@ -228,12 +222,7 @@ mod tests {
                 "_SYSTEMD_UNIT=myapp.service by the filter's _daemon",
             ),
             ("nginxes", "\\S*", "sshdx", ""),
-            (
-                "pam-generic",
-                "(?:a|b)",
-                "",
-                "_UID=0 by the filter's name",
-            ),
+            ("pam-generic", "(?:a|b)", "", "_UID=0 by the filter's name"),
             ("generic-pam", "(?:a|b)", "", ""),
             ("mine", "a.b", "", ""),
             ("mine", "-x", "", ""),
