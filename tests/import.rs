@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::dbus::bus::{PrivateBus, banishctl, bus_with, text};
 use crate::dbus::script::Script;
+use crate::journal::journald::wait_until;
 use crate::support::fail2ban::{Fail2ban, each};
 
 /// What all schemas have.
@@ -383,9 +384,7 @@ impl<'a> Server<'a> {
             directory,
             server,
         };
-        while !it.ask(&["ping"]).status.success() {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
+        wait_until(|| it.ask(&["ping"]).status.success());
         it
     }
 
@@ -434,17 +433,15 @@ fn check_a_real_one(fail2ban: &Fail2ban) {
         "2001:db8::7",
     ]);
     fail2ban.ask(&["set", "sshd", "unbanip", "192.0.2.8"]);
-    let banned = || text(&fail2ban.ask(&["get", "sshd", "banip"]).stdout);
-    while banned().split_whitespace().count() != 2 {}
-
-    let found = read(&fail2ban.directory.path().join("db")).unwrap();
-
-    assert_eq!(found.schema, 4);
-    let bans: Vec<_> = found
-        .bans
-        .iter()
-        .map(|ban| (ban.id.as_str(), ban.lasts, ban.bans))
-        .collect();
     let hour = Lasts::For(3600);
-    assert_eq!(bans, [("192.0.2.7", hour, 1), ("2001:db8::7", hour, 1)]);
+    let expected = [("192.0.2.7", hour, 1), ("2001:db8::7", hour, 1)];
+
+    // It writes some time after it has answered.
+    wait_until(|| {
+        let found = read(&fail2ban.directory.path().join("db")).unwrap();
+        assert_eq!(found.schema, 4);
+        let bans = found.bans.iter();
+        bans.map(|ban| (ban.id.as_str(), ban.lasts, ban.bans))
+            .eq(expected)
+    });
 }
