@@ -174,7 +174,7 @@ fn every_difference_from_fail2ban_names_what_holds_it() {
             .rsplit(" | ")
             .next()
             .unwrap_or_default();
-        let holders: Vec<&str> = cell.split(',').map(str::trim).collect();
+        let holders: Vec<&str> = cell.split([',', ';']).map(str::trim).collect();
         // What the row above says may be said of this one as well.
         for holder in holders.into_iter().filter(|it| *it != "the same") {
             let name = holder.trim_matches('`');
