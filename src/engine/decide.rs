@@ -1,6 +1,7 @@
 //! Failure to ban: whom a failure is of, whether it is one too many, and what must be known before
 //! somebody is banned.
 //!
+//! Comes in: failures and answers. Goes out: windows that changed, questions, bans, and who was spared.
 //! What is not known is asked, and nothing waits for the answer but the ban in question: its failures stay
 //! in their window, which is due, and a name's failures stay with the name. Both are persisted, so that
 //! they are asked about again after a crash.

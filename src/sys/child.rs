@@ -1,5 +1,6 @@
 //! Children in sessions of their own, so that they can be waited for with a limit and ended with all
-//! that they started.
+//! that they started. Comes in: a command to be started, or a child. Goes out: whether it has ended. It
+//! signals no process that is not the child's, whose number is its own until somebody waits for it.
 
 #![expect(
     unsafe_code,

@@ -79,6 +79,19 @@ fn a_ban_by_hand_counts_and_one_that_is_prolonged_taken_over_or_restored_does_no
 }
 
 #[test]
+fn bans_before_there_was_a_jail_that_counts_them_do_not_count() {
+    let mut sim = Sim::new(&["sshd", "web"]);
+    serve(&mut sim, "sshd", "192.0.2.1");
+    sim.ban("web", "192.0.2.1", Some(3000)).unwrap();
+
+    sim.reload(with(|_| ()));
+    assert_eq!(failures(&sim, "recidive"), 0);
+    serve(&mut sim, "sshd", "192.0.2.1");
+
+    assert_eq!(failures(&sim, "recidive"), 1);
+}
+
+#[test]
 fn jails_that_count_each_others_bans_come_to_an_end() {
     let mut settings = settings(&["sshd"]);
     for (name, bans_of) in [("one", &["sshd", "two"][..]), ("two", &["one"])] {
