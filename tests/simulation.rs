@@ -16,6 +16,7 @@ mod asks;
 mod counting;
 mod escalation;
 mod laws;
+mod repeat;
 
 #[test]
 fn three_failures_within_findtime_ban_the_offender() {

@@ -29,7 +29,7 @@ enum Fate {
 }
 
 impl Engine {
-    /// Counts a failure at `time` against whoever it is of.
+    /// Counts a failure at `time` against whoever it is of, and the bans that this leads to.
     pub(super) fn count(&mut self, failure: &Failure, time: Timestamp) {
         match &failure.who {
             Who::Address(offender) => self.count_against(failure, *offender, time),
@@ -39,6 +39,7 @@ impl Engine {
             },
             Who::Other(_) => self.give_up(&failure.jail),
         }
+        self.count_bans();
     }
 
     /// Takes in an answer.
@@ -96,6 +97,7 @@ impl Engine {
                 self.decide_again(&key);
             }
         }
+        self.count_bans();
     }
 
     /// Goes on with the decisions that a restart interrupted.
@@ -124,6 +126,7 @@ impl Engine {
         for key in due.collect::<Vec<Key>>() {
             self.decide_again(&key);
         }
+        self.count_bans();
         self.expire(self.horizon());
     }
 
@@ -164,7 +167,14 @@ impl Engine {
         };
         let mut others = 0_u32;
         if escalation.all_jails {
-            for jail in self.jails.keys().filter(|jail| **jail != key.0) {
+            // Bans that are made of bans would count these twice, and this one, which may lead to them.
+            let counts_bans = |jail: &Jail| {
+                let settings = jail.settings.as_ref();
+                settings.is_some_and(|settings| !settings.bans_of.is_empty())
+            };
+            let others_of =
+                |(name, jail): &(&JailName, &Jail)| **name != key.0 && !counts_bans(jail);
+            for (jail, _) in self.jails.iter().filter(others_of) {
                 let other = (jail.clone(), key.1);
                 let bans = self.ledger.earlier(&other, since, self.global.purge_age);
                 others = others.saturating_add(bans);
@@ -265,8 +275,9 @@ impl Engine {
         }
     }
 
-    /// Counts a name's failure against each of its addresses, unless later ones have made it too old.
-    fn attribute(&mut self, failure: &Failure, addresses: &[Offender], time: Timestamp) {
+    /// Counts a failure that comes late against each of these addresses, unless later ones have made it too
+    /// old.
+    pub(super) fn attribute(&mut self, failure: &Failure, addresses: &[Offender], time: Timestamp) {
         if addresses.is_empty() {
             self.give_up(&failure.jail);
         }

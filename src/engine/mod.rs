@@ -34,6 +34,7 @@ mod asks;
 mod configure;
 mod decide;
 mod outbox;
+mod repeat;
 mod round;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,8 @@ pub struct Engine {
     /// Failures of names from the store, until who must not be banned is known: decisions that a restart
     /// interrupted wait for that.
     interrupted: Option<Vec<Failure>>,
+    /// Bans that have just begun, and when, for the jails that count them.
+    begun: Vec<(Key, Timestamp)>,
     outbox: Outbox,
     round: Round,
 }
@@ -275,6 +278,7 @@ impl Engine {
         self.outbox.mark_history(self.now, key.clone());
         self.outbox.mark_lines(self.now, key.clone(), lines);
         self.enforce(key, ban);
+        self.begun.push((key.clone(), since));
         true
     }
 

@@ -5,7 +5,7 @@ use banishd::engine::settings::{Escalation, IgnoreCache, Settings};
 use banishd::engine::time::Span;
 use proptest::prelude::*;
 
-use crate::support::sim::{Sim, jail, offender, settings};
+use crate::support::sim::{Sim, jail, offender, repeat_settings, settings};
 
 const WHO: [&str; 6] = [
     "192.0.2.1",
@@ -15,7 +15,8 @@ const WHO: [&str; 6] = [
     "192.0.2.3",
     "198.51.100.0/24",
 ];
-const JAILS: [&str; 2] = ["sshd", "web"];
+/// The last two count the bans of the others, and each other's.
+const JAILS: [&str; 4] = ["sshd", "web", "recidive", "worst"];
 
 /// Who fails: in `sshd` the first five, in `web` all.
 const FAILING: [&str; 10] = [
@@ -57,7 +58,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (jail, who) = (0..JAILS.len(), 0..WHO.len());
     prop_oneof![
-        8 => (jail.clone(), 0..FAILING.len(), 0..3_u32, any::<bool>())
+        8 => (0..2_usize, 0..FAILING.len(), 0..3_u32, any::<bool>())
             .prop_map(|(jail, who, pid, advance)| Step::Fail { jail, who, pid, advance }),
         3 => Just(Step::Answer),
         3 => (0..400_u64).prop_map(Step::Pass),
@@ -87,6 +88,10 @@ fn plain(max_retry: u32) -> Settings {
     for jail in settings.jails.values_mut() {
         jail.max_retry = max_retry;
     }
+    let recidive = repeat_settings(&["sshd", "web", "worst"], 2);
+    settings.jails.insert(jail("recidive"), recidive);
+    let worst = repeat_settings(&["sshd", "recidive"], max_retry - 1);
+    settings.jails.insert(jail("worst"), worst);
     settings
 }
 
