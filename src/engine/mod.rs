@@ -329,10 +329,11 @@ impl Engine {
         });
     }
 
-    /// While old records are being caught up with, the time they have reached.
+    /// While old records are being caught up with, the time they have reached: the beginning, if there
+    /// were none before.
     fn horizon(&self) -> Option<Timestamp> {
         let reached = self.positions.values().map(|position| position.time);
-        reached.min().filter(|_| !self.caught_up)
+        (!self.caught_up).then(|| reached.min().unwrap_or_default())
     }
 
     /// Ends the bans whose time is over, and was over at `horizon`.

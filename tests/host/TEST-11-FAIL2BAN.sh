@@ -122,11 +122,11 @@ testcase_03_the_sixth_failure_bans() {
 }
 
 testcase_04_the_ban_ends_after_bantime() {
-  sed -i 's/^bantime .*/bantime = 6/' "$(etc)/jail.local"
+  sed -i 's/^bantime .*/bantime = 15/' "$(etc)/jail.local"
   inside systemctl reload banishd.service
   fail_in_log 6 198.18.6.3
   eventually 5 banned 198.18.6.3
-  eventually 10 not_banned 198.18.6.3
+  eventually 20 not_banned 198.18.6.3
   reaches 198.18.6.3
 }
 

@@ -347,3 +347,29 @@ fn small_steps_of_the_clock_add_up() {
         assert_eq!(left, Some(Some(Span::from_secs(5000))));
     }
 }
+
+/// Found by the law above: nothing had been logged yet when it went down, so no position was known.
+#[test]
+fn a_ban_that_ended_while_down_is_prolonged_by_the_first_failures_ever() {
+    let life = |is_down: bool| {
+        let mut sim = start(plain(2));
+        sim.ban("web", "192.0.2.2", None).unwrap();
+        sim.pass(5);
+        for _ in 0..2 {
+            sim.log_failure("web", "192.0.2.2", None, false);
+            if !is_down {
+                sim.deliver(sim.log.len() - 1);
+            }
+        }
+        match is_down {
+            true => sim.jump(Span::from_secs(595)),
+            false => sim.pass(595),
+        }
+        if is_down {
+            sim.restart();
+        }
+        sim.state()
+    };
+
+    assert_eq!(life(true), life(false));
+}
