@@ -194,6 +194,12 @@ impl Client {
         })
     }
 
+    /// The names of all jails.
+    pub(crate) async fn jails(&self) -> Result<Vec<String>, ClientError> {
+        let jails = self.manager.list_jails().await?;
+        Ok(jails.into_iter().map(|(name, ..)| name).collect())
+    }
+
     pub(crate) async fn jail(&self, name: &str) -> Result<Jail, ClientError> {
         let path = self.manager.get_jail(name).await?;
         self.jail_at(path.as_str()).await

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::cli::client::{Client, ClientError};
-use crate::cli::render::plain;
+use crate::cli::render::{plain, plural};
 use crate::dbus::wire::{FOREVER, ImportInfo, ImportSums, PAGE_DEFAULT};
 use crate::engine::address::Offender;
 use crate::engine::time::Timestamp;
@@ -112,10 +112,10 @@ impl Outcome {
     pub(crate) fn text(&self) -> String {
         let Self { file, schema, .. } = self;
         let sums = &self.sums;
-        let bans = |count: u32| plural(usize::try_from(count).unwrap_or(usize::MAX));
+        let bans = |count: u32| plural(count, "ban");
         let mut text = format!(
             "Read {} from {file} (schema {schema}).\n",
-            plural(self.read)
+            plural(self.read, "ban")
         );
         text.push_str(&match self.dry_run {
             true => format!(
@@ -132,7 +132,7 @@ impl Outcome {
         });
         let mut line = |count: usize, why: &str| {
             if count > 0 {
-                text.push_str(&format!("Skipped {} {why}.\n", plural(count)));
+                text.push_str(&format!("Skipped {} {why}.\n", plural(count, "ban")));
             }
         };
         for Skipped {
@@ -161,13 +161,6 @@ impl Outcome {
             line(usize::try_from(count).unwrap_or(usize::MAX), why);
         }
         text
-    }
-}
-
-fn plural(count: usize) -> String {
-    match count {
-        1 => "1 ban".to_owned(),
-        count => format!("{count} bans"),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::config::rules;
 use crate::config::source::{self, Found, Source};
 use crate::config::spec;
 use crate::config::tree::DEFAULT;
+use crate::config::units::{self, Guess};
 use crate::config::value;
 use crate::config::{escalation, ignore};
 use crate::engine::settings::JailSettings;
@@ -192,7 +193,12 @@ impl Reader<'_, '_> {
                     *jail = self.resolve(LogType::Journal);
                     let source = jail.journal(backend);
                     if let (Some(note), Some(source)) = (note, &source) {
-                        let remedy = format!("the journal is read instead: {}", source.matches);
+                        let because = source.because.map(|name| format!(", by {name}"));
+                        let remedy = format!(
+                            "the journal is read instead: {}{}",
+                            source.matches,
+                            because.unwrap_or_default()
+                        );
                         jail.reading.problems.push(Diagnostic { remedy, ..note });
                     }
                     source
@@ -241,6 +247,7 @@ impl Reader<'_, '_> {
         Jail {
             name: resolved.name,
             filter: resolved.filter.name,
+            daemon: resolved.filter.daemon,
             actions: resolved.actions,
             reading: Reading {
                 place,
@@ -265,6 +272,7 @@ enum Fallback {
 struct Jail {
     name: String,
     filter: String,
+    daemon: Option<String>,
     actions: Vec<ResolvedAction>,
     reading: Reading,
 }
@@ -272,7 +280,7 @@ struct Jail {
 impl Jail {
     /// What to do where `logpath` names no file.
     fn falls_back(&mut self) -> Fallback {
-        let names = [self.filter.as_str(), self.name.as_str()];
+        let unit = self.unit();
         let reading = &mut self.reading;
         let Some(logpath) = reading.value("logpath") else {
             return Fallback::Journal(None);
@@ -280,7 +288,8 @@ impl Jail {
         let place = logpath.entry.value_place().clone();
         let paths: Vec<&str> = logpath.items().map(|(path, _)| path).collect();
         let message = format!("there is no log file {}", paths.join(", "));
-        if reading.switch("systemd_if_nologs", true) && source::has_match(reading, &names) {
+        let has_match = reading.text("journalmatch").is_some() || unit.is_some();
+        if reading.switch("systemd_if_nologs", true) && has_match {
             let note = Diagnostic::error(&place, message, "").at_level(Level::Note);
             return Fallback::Journal(Some(note));
         }
@@ -297,7 +306,13 @@ impl Jail {
     }
 
     fn journal(&mut self, backend: &Backend) -> Option<Source> {
-        source::journal(&mut self.reading, backend, &[&self.filter, &self.name])
+        let unit = self.unit();
+        source::journal(&mut self.reading, backend, unit)
+    }
+
+    /// The unit that the jail is about, for want of a journalmatch.
+    fn unit(&self) -> Option<Guess> {
+        units::guess(&self.filter, self.daemon.as_deref(), &self.name)
     }
 
     fn settings(

@@ -10,19 +10,15 @@ use banishd::engine::settings::{JailName, JailSettings, Settings};
 
 use crate::config::stream::copy;
 use crate::config::{load_over_shipped, root};
-use crate::support::fail2ban::FAIL2BAN;
+use crate::support::fail2ban::{Fail2ban, each};
 
 /// Debian's tree, its logs in `log` below it, with this in `jail.local`; and what is said of the jails that
 /// count bans, without places.
-fn stock(local: &str, change: impl Fn(&Path)) -> (Settings, Vec<String>) {
+fn stock(fail2ban: &Fail2ban, local: &str, change: impl Fn(&Path)) -> (Settings, Vec<String>) {
     let directory = tempfile::tempdir().expect("a directory");
     let tree = directory.path();
     let log = tree.join("log");
-    copy(
-        &FAIL2BAN.join("etc/fail2ban"),
-        tree,
-        &log.display().to_string(),
-    );
+    copy(&fail2ban.etc(), tree, &log.display().to_string());
     fs::create_dir_all(log.join("nginx")).expect("a directory");
     for name in ["auth.log", "nginx/error.log"] {
         fs::write(log.join(name), "").expect("a log");
@@ -51,6 +47,10 @@ const ALL: &str = "note: this jail counts the bans of all other jails";
 
 #[test]
 fn debians_recidive_counts_the_bans_of_all_jails_but_its_own() {
+    each(counts_all_but_its_own);
+}
+
+fn counts_all_but_its_own(fail2ban: &Fail2ban) {
     let on = "[recidive]\nenabled = true\n";
     for (local, log, files, matches) in [
         (on, false, 0, ""),
@@ -69,7 +69,7 @@ fn debians_recidive_counts_the_bans_of_all_jails_but_its_own() {
         ),
         ("[recidive]\nenabled = true\nbackend = bans\n", true, 0, ""),
     ] {
-        let (settings, told) = stock(local, |tree| {
+        let (settings, told) = stock(fail2ban, local, |tree| {
             if log {
                 fs::write(tree.join("log/fail2ban.log"), "").expect("a log");
             }
@@ -85,6 +85,10 @@ fn debians_recidive_counts_the_bans_of_all_jails_but_its_own() {
 
 #[test]
 fn an_edited_filter_counts_the_bans_that_it_finds() {
+    each(counts_what_the_filter_finds);
+}
+
+fn counts_what_the_filter_finds(fail2ban: &Fail2ban) {
     let filter = |text: &'static str| {
         move |tree: &Path| {
             fs::write(tree.join("filter.d/mine.conf"), text).expect("a filter");
@@ -119,7 +123,7 @@ fn an_edited_filter_counts_the_bans_that_it_finds() {
         ),
     ] {
         let text: &'static str = format!("[Definition]\n{text}\n").leak();
-        let (settings, told) = stock(jail, filter(text));
+        let (settings, told) = stock(fail2ban, jail, filter(text));
         assert_eq!(counted(of(&settings, "again")), expected, "{text}");
         assert_eq!(told, [said], "{text}");
     }
@@ -127,8 +131,12 @@ fn an_edited_filter_counts_the_bans_that_it_finds() {
 
 #[test]
 fn the_log_that_fail2ban_conf_names_means_bans() {
+    each(counts_by_logtarget);
+}
+
+fn counts_by_logtarget(fail2ban: &Fail2ban) {
     let jail = "[recidive]\nenabled = true\nlogpath = /srv/f2b\n";
-    let (settings, told) = stock(jail, |tree| {
+    let (settings, told) = stock(fail2ban, jail, |tree| {
         let text = "[Definition]\nlogtarget = /srv/f2b[padding=off]\n";
         fs::write(tree.join("fail2ban.local"), text).expect("a file");
     });
@@ -141,7 +149,11 @@ fn the_log_that_fail2ban_conf_names_means_bans() {
 
 #[test]
 fn a_log_of_fail2bans_that_cannot_be_read_is_not_missed() {
-    let (settings, told) = stock("[recidive]\nenabled = true\n", |tree| {
+    each(misses_no_log);
+}
+
+fn misses_no_log(fail2ban: &Fail2ban) {
+    let (settings, told) = stock(fail2ban, "[recidive]\nenabled = true\n", |tree| {
         fs::create_dir(tree.join("log/fail2ban.log")).expect("a directory");
     });
     assert_eq!(counted(of(&settings, "recidive")).len(), 2);
