@@ -168,15 +168,13 @@ impl Engine {
         };
         let mut others = 0_u32;
         if escalation.all_jails {
-            // Bans that are made of bans would count these twice, and this one, which may lead to them.
-            let counts_bans = |jail: &Jail| {
+            for (name, jail) in self.jails.iter().filter(|(name, _)| **name != key.0) {
                 let settings = jail.settings.as_ref();
-                settings.is_some_and(|settings| !settings.bans_of.is_empty())
-            };
-            let others_of =
-                |(name, jail): &(&JailName, &Jail)| **name != key.0 && !counts_bans(jail);
-            for (jail, _) in self.jails.iter().filter(others_of) {
-                let other = (jail.clone(), key.1);
+                if settings.is_some_and(|settings| !settings.bans_of.is_empty()) {
+                    // What is made of bans would count these twice, or this one, which may lead to it.
+                    continue;
+                }
+                let other = (name.clone(), key.1);
                 let bans = self.ledger.earlier(&other, since, self.global.purge_age);
                 others = others.saturating_add(bans);
             }

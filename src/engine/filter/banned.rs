@@ -4,6 +4,7 @@
 //! would write to its log, so that one that was made for that log holds as it is, edited or not.
 
 use crate::engine::address::Offender;
+use crate::engine::filter::failure::Who;
 use crate::engine::filter::lines::local;
 use crate::engine::filter::{Filter, Found, Look, Memory};
 use crate::engine::record::Record;
@@ -11,7 +12,7 @@ use crate::engine::settings::JailName;
 use crate::engine::time::{Span, Timestamp};
 
 impl Filter {
-    /// What it finds in the ban of an offender in a jail.
+    /// What it finds in the ban of an offender in a jail, if that is the offender.
     #[must_use]
     pub fn find_ban(
         &self,
@@ -35,7 +36,8 @@ impl Filter {
             find_time: Span::from_usec(u64::MAX),
             max_matches,
         };
-        self.find(&mut Memory::default(), &record, &look)
+        let found = self.find(&mut Memory::default(), &record, &look);
+        found.filter(|found| found.who == Who::Address(*offender))
     }
 }
 
@@ -44,56 +46,35 @@ mod tests {
     use super::*;
     use crate::engine::filter::FilterSpec;
 
+    const WEB: &str = r"NOTICE\s+\[web\] Ban <HOST>$";
+    const OTHERS: &str = r"\[(?!recidive\])[^]]+\] Ban <HOST>$";
+    const V4: &str = "192.0.2.1";
+    const V6: &str = "2001:db8::1";
+    const NET: &str = "198.51.100.0/24";
+
     #[test]
     fn a_filter_for_fail2bans_log_finds_bans() {
         let since = Timestamp::from_usec(1_795_000_000_250_000);
-        for (pattern, date, jail, who, is_found) in [
+        for (pattern, jail, who, is_found) in [
+            (WEB, "web", V4, true),
+            (WEB, "sshd", V4, false),
+            (OTHERS, "sshd", V6, true),
+            (OTHERS, "recidive", V6, false),
             (
-                r"NOTICE\s+\[web\] Ban <HOST>$",
-                "",
-                "web",
-                "192.0.2.1",
+                r"^,250 fail2ban\.actions +\[\d+\]: \w+  \[\S+\] Ban <HOST>$",
+                "sshd",
+                V4,
                 true,
             ),
-            (
-                r"NOTICE\s+\[web\] Ban <HOST>$",
-                "",
-                "sshd",
-                "192.0.2.1",
-                false,
-            ),
-            (
-                r"\[(?!recidive\])[^]]+\] Ban <HOST>$",
-                "",
-                "sshd",
-                "2001:db8::1",
-                true,
-            ),
-            (
-                r"\[(?!recidive\])[^]]+\] Ban <HOST>$",
-                "",
-                "recidive",
-                "2001:db8::1",
-                false,
-            ),
-            (
-                r"^,250 fail2ban\.actions\s+\[\d+\]: NOTICE  \[\S+\] Ban <HOST>$",
-                "^%Y-%m-%d %H:%M:%S",
-                "sshd",
-                "192.0.2.1",
-                true,
-            ),
-            (r" Ban <IP4>$", "", "sshd", "2001:db8::1", false),
-            (r" Ban <HOST>$", "", "sshd", "198.51.100.0/24", false),
-            (r" Ban <SUBNET>$", "", "sshd", "198.51.100.0/24", true),
-            (r"Unban <HOST>$", "", "sshd", "192.0.2.1", false),
+            (r" Ban <IP4>$", "sshd", V6, false),
+            (r" Ban <HOST>$", "sshd", NET, false),
+            (r" Ban <HOST>", "sshd", NET, false),
+            (r" Ban <SUBNET>$", "sshd", NET, true),
+            (r"Unban <HOST>$", "sshd", V4, false),
         ] {
             let spec = FilterSpec {
                 fail: vec![pattern.to_owned()],
-                dates: (!date.is_empty())
-                    .then(|| date.to_owned())
-                    .into_iter()
-                    .collect(),
+                dates: vec!["^%Y-%m-%d %H:%M:%S".to_owned()],
                 ..FilterSpec::default()
             };
             let filter = Filter::compile(spec).unwrap();
