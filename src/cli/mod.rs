@@ -15,6 +15,7 @@ mod pager;
 mod render;
 mod span;
 mod tree;
+mod unit;
 mod verify;
 
 use std::io::{self, ErrorKind, Write};

@@ -5,12 +5,13 @@
 //! only root can read are the commonest mistake.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::cli::render::{self, BOLD, RED, Style, YELLOW};
 use crate::cli::tree::Tree;
+use crate::cli::unit::Unit;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::{Layout, Trust};
 use crate::config::{command, load};
@@ -50,21 +51,11 @@ impl Verdict {
     }
 }
 
-/// What banishd.service sees: `ProtectHome=yes`, `PrivateTmp=yes`, `User=banishd`.
-const SERVICE: View<'static> = View {
-    user: "banishd",
-    closed: &["/home", "/root", "/run/user"],
-    private: &["/tmp", "/var/tmp"],
-};
-
 impl Verify {
     /// Reads and judges. To be called before the process has threads.
     pub(crate) fn run(&self, json: bool) -> Verdict {
         let remark = match user::effective() {
-            0 => match service_view::take(&SERVICE) {
-                Ok(()) => None,
-                Err(error) => Some(unjudged(&error)),
-            },
+            0 => become_service(&Unit::under(Path::new("/"))),
             _ => Some(
                 "Judged by your own rights: only root can judge by those of the service."
                     .to_owned(),
@@ -104,6 +95,26 @@ fn unrun(layout: &Layout, settings: &Settings) -> Vec<Diagnostic> {
         Some(warning.at_level(Level::Warning))
     });
     refused.collect()
+}
+
+/// Sees what the service sees from here on; what is left out of that.
+fn become_service(unit: &Unit) -> Option<String> {
+    let view = View {
+        user: &unit.user,
+        group: unit.group.as_deref(),
+        groups: &unit.groups,
+        reads_all: unit.reads_all(),
+        closed: &unit.closed(),
+        private: &unit.private(),
+    };
+    match service_view::take(&view) {
+        Err(error) => Some(unjudged(&error)),
+        Ok(()) if unit.unjudged.is_empty() => None,
+        Ok(()) => Some(format!(
+            "Judged without what banishd.service says with {}=.",
+            unit.unjudged.join("=, ")
+        )),
+    }
 }
 
 fn unjudged(error: &ViewError) -> String {
