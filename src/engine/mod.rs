@@ -18,6 +18,7 @@ pub mod time;
 
 pub mod settings;
 
+pub mod facts;
 pub mod protected;
 pub mod record;
 
@@ -35,6 +36,7 @@ mod configure;
 mod decide;
 mod outbox;
 mod round;
+mod verdicts;
 
 use std::collections::BTreeMap;
 

@@ -139,6 +139,8 @@ pub struct Look {
     pub find_time: Span,
     /// So many lines are kept for [`Found::lines`].
     pub max_matches: usize,
+    /// Whether anybody wants to know [`Found::fields`].
+    pub wants_fields: bool,
 }
 
 /// A compiled filter. Cloning is cheap; equality is that of the text.
@@ -158,6 +160,8 @@ pub struct Found {
     pub rule: usize,
     /// See [`failure::Failure::lines`].
     pub lines: Vec<Box<str>>,
+    /// All that was captured, as in [`Hit::fields`]; empty unless [`Look::wants_fields`].
+    pub fields: BTreeMap<String, String>,
 }
 
 /// Everything there is to know of how a filter looks at a record, for `banishctl filter test`.
