@@ -1,6 +1,6 @@
 //! Every shipped filter against sample records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -9,9 +9,12 @@ use banishd::config::load;
 use banishd::engine::filter::failure::Who;
 use banishd::engine::filter::{Filter, FilterSpec, Found, Look, Memory};
 use banishd::engine::record::{MESSAGE_MAX, Record};
-use banishd::engine::settings::{Global, Settings};
-use banishd::engine::time::Timestamp;
+use banishd::engine::settings::{Global, IgnoreCache, JailName, JailSettings, Settings};
+use banishd::engine::time::{Span, Timestamp};
+use banishd::reader::task::Task;
 use proptest::{prop_assert, proptest};
+
+use crate::support::sim::jail_settings;
 
 /// What lines of one connection make of one another.
 #[path = "filters/connections.rs"]
@@ -104,6 +107,7 @@ fn the_first_pattern_that_matches_wins() {
             advance,
             rule,
             lines: Vec::new(),
+            fields: BTreeMap::new(),
         });
         assert_eq!(found, expected, "{message}");
     }
@@ -279,4 +283,50 @@ proptest! {
             prop_assert!(["192.0.2.7", "2001:db8::7"].contains(&found.as_str()), "{message}: {found}");
         }
     }
+}
+
+#[test]
+fn a_failure_carries_what_the_commands_of_its_jail_want_to_know_and_no_more() {
+    let spec = FilterSpec {
+        fail: vec![
+            "^<F-USER>\\S*</F-USER> from <HOST> port <F-PORT>\\d+</F-PORT>( as <F-NOTE>.*</F-NOTE>)?$"
+                .to_owned(),
+        ],
+        ..FilterSpec::default()
+    };
+    let mut settings = jail_settings();
+    settings.filter = Filter::compile(spec).unwrap();
+    settings.ignore_cache = Some(IgnoreCache {
+        key: "<F-NOTE>".to_owned(),
+        max_count: 1,
+        max_time: Span::from_secs(1),
+    });
+    let captures = |settings: &JailSettings, message: &str| {
+        let task = Task::of(&JailName::new("door").unwrap(), settings);
+        let record = Record {
+            message: message.as_bytes(),
+            ..Record::default()
+        };
+        let failure = task.judge(&mut Memory::default(), &record, Look::default());
+        let captures = failure.unwrap().captures;
+        let captures = captures
+            .iter()
+            .map(|(group, text)| format!("{group}={text}"));
+        captures.collect::<Vec<String>>()
+    };
+    let message = "root from 192.0.2.1 port 77 as \u{7}$(x)";
+    assert!(captures(&settings, message).is_empty(), "nobody asks");
+
+    settings.ignore_command = Some("ask <F-USER> <ip> <F-NONE>".to_owned());
+
+    assert_eq!(
+        captures(&settings, message),
+        ["note=\u{7}$(x)", "user=root"]
+    );
+    assert_eq!(captures(&settings, " from 192.0.2.1 port 77"), [""; 0]);
+    let long = format!("{} from 192.0.2.1 port 77", "é".repeat(200));
+    assert_eq!(
+        captures(&settings, &long),
+        [format!("user={}", "é".repeat(128))]
+    );
 }

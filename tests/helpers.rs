@@ -4,6 +4,7 @@
     reason = "the test is the service manager, so it starts programs"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
@@ -12,20 +13,24 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use banishd::action;
 use banishd::ask::{Answered, Asker, Places};
 use banishd::config::files::{Layout, Trust};
-use banishd::engine::effect::{Answer, AskId, IgnoreQuestion, Question};
+use banishd::engine::effect::{Answer, AskId, Question};
+use banishd::engine::facts::{Facts, Tally};
+use banishd::engine::filter::failure::Captures;
 use banishd::engine::settings::JailName;
-use banishd::engine::time::Timestamp;
-use banishd::helper::protocol::{Envelope, REQUEST_MAX, Reply, Request};
+use banishd::engine::time::{BanTime, Span, Timestamp};
+use banishd::helper::protocol::{self, Envelope, REQUEST_MAX, Reply, Request};
 use banishd::resolve;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::Receiver;
+
+/// Programs that do not do what they should.
+#[path = "helpers/impostor.rs"]
+mod impostor;
 
 const RESOLVE: &str = env!("CARGO_BIN_EXE_banishd-resolve");
 const ACTION: &str = env!("CARGO_BIN_EXE_banishd-action");
@@ -122,13 +127,20 @@ impl Helpers {
 }
 
 fn question(jail: &str, lines: &[&str]) -> Question {
-    Question::Ignore(Box::new(IgnoreQuestion {
+    Question::Ignore(Box::new(Facts {
         jail: JailName::new(jail).unwrap(),
-        command: "not what is run".to_owned(),
         offender: "192.0.2.1".parse().unwrap(),
         time: Timestamp::from_usec(1_700_000_000_000_000),
         failures: 3,
         lines: lines.iter().map(|line| (*line).into()).collect(),
+        captures: Captures::of([("user", "o'neill"), ("fport", "77")]),
+        tally: Tally {
+            ban_time: BanTime::For(Span::from_secs(600)),
+            bans: 1,
+            bans_total: 2,
+            failing: 3,
+            failures_total: 4,
+        },
     }))
 }
 
@@ -139,6 +151,8 @@ fn request(jail: &str) -> Request {
         time_usec: 0,
         failures: 3,
         lines: Vec::new(),
+        captures: BTreeMap::new(),
+        tally: protocol::Tally::default(),
     }
 }
 
@@ -234,6 +248,14 @@ async fn root_the_ignorecommand_of_a_jail_is_asked() {
             Answer::Ignore(true),
         ),
         ("[ $(id -u) -eq 0 ]", Answer::Ignore(true)),
+        (
+            "[ \"<F-USER>:<F-PORT>:<F-NONE>\" = \"o'neill:77:\" ]",
+            Answer::Ignore(true),
+        ),
+        (
+            "[ <bantime>,<jail.banned>,<jail.banned_total>,<jail.found>,<jail.found_total> = 600,1,2,3,4 ]",
+            Answer::Ignore(true),
+        ),
     ] {
         let helpers = Helpers::with(command);
         let (asker, mut answers) = helpers.listen();
@@ -473,92 +495,6 @@ async fn where_nobody_listens_the_unit_to_start_is_named() {
     asker.ask_own();
     let own = answers.recv().await.unwrap();
     assert_eq!(own.about, None, "nobody asked for names");
-}
-
-/// A program that does this with each connection.
-fn impostor<F: Future<Output = ()> + Send + 'static>(
-    helpers: &Helpers,
-    serve: impl Fn(tokio::net::UnixStream) -> F + Send + 'static,
-) -> (Asker, Receiver<Answered>) {
-    let listener = UnixListener::bind(&helpers.places.resolve).unwrap();
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(serve(connection));
-        }
-    });
-    Asker::new(helpers.places.clone())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_program_that_does_not_answer_is_not_waited_for() {
-    let helpers = Helpers::with("true");
-    let (asker, mut answers) = impostor(&helpers, async |connection| {
-        let _connection = connection;
-        std::future::pending().await
-    });
-
-    let answered = answer(&asker, &mut answers, Question::Resolve("a.example".into())).await;
-
-    let text = unknown(&answered.answer);
-    assert!(text.contains("takes too long"), "{text}");
-}
-
-#[tokio::test]
-async fn a_program_that_talks_nonsense_is_not_believed() {
-    for (said, why) in [
-        (String::new(), "broke off"),
-        ("hello\n".to_owned(), "talks nonsense"),
-        (
-            "{\"version\":1,\"id\":0,\"reply\":\"addresses\",\"addresses\":[]}\n".to_owned(),
-            "something else",
-        ),
-        ("x".repeat(200 * 1024), "broke off"),
-    ] {
-        let helpers = Helpers::with("true");
-        let (asker, mut answers) = impostor(&helpers, move |connection| {
-            let said = said.clone();
-            async move {
-                let mut connection = connection.into_std().unwrap();
-                connection.set_nonblocking(false).unwrap();
-                std::thread::spawn(move || {
-                    let mut line = String::new();
-                    let _ = BufReader::new(&connection).read_line(&mut line);
-                    let _ = connection.write_all(said.as_bytes());
-                });
-            }
-        });
-        let answered = answer(&asker, &mut answers, Question::Resolve("a.example".into())).await;
-        let text = unknown(&answered.answer);
-        assert!(text.contains(why), "{text}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn few_questions_are_under_way_and_not_endlessly_many_wait() {
-    let helpers = Helpers::with("true");
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let counters = (now.clone(), most.clone());
-    let (asker, mut answers) = impostor(&helpers, move |connection| {
-        let (now, most) = counters.clone();
-        async move {
-            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            now.fetch_sub(1, Ordering::Relaxed);
-            drop(connection);
-        }
-    });
-
-    for id in 0..5000 {
-        asker.ask(AskId(id), Question::Resolve("a.example".into()));
-    }
-    let mut refused = 0;
-    for _ in 0..5000 {
-        let answered = answers.recv().await.unwrap();
-        refused += usize::from(unknown(&answered.answer).contains("wait already"));
-    }
-
-    assert!(most.load(Ordering::Relaxed) <= 16, "{most:?}");
-    assert_eq!(refused, 5000 - 4096);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use banishd::engine::effect::{JailRecord, Remembered};
-use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::failure::{Captures, Failure, Who};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
 use banishd::engine::record::{Cursor, LogName, Position};
@@ -258,7 +258,8 @@ fn rows_without_sense_are_left_out_and_counted() {
              INSERT INTO ban VALUES (1, '192.0.2.202', 1, 2, 3, 4, 'whim', NULL);
              INSERT INTO ban VALUES (77, '192.0.2.203', 1, 2, 3, 4, 'jail', NULL);
              INSERT INTO failing VALUES (1, '192.0.2.204', x'0102', NULL, 0);
-             INSERT INTO unresolved VALUES ('a.example', 9, 77, 1, NULL, 0, NULL);
+             INSERT INTO unresolved VALUES ('a.example', 9, 77, 1, NULL, 0, NULL, NULL);
+             INSERT INTO unresolved VALUES ('a.example', 8, 1, 1, NULL, 0, NULL, x'61');
              INSERT INTO history VALUES (1, '192.0.2.205', 5000000000, 1);
              INSERT INTO jail VALUES (9, 'no such name!', 'tcp', '22', 0, 0);",
         )
@@ -270,7 +271,7 @@ fn rows_without_sense_are_left_out_and_counted() {
     model.commit(&numbered(1));
     assert_eq!(sorted(opened.remembered), model.remembered());
     assert!(
-        opened.warnings[0].starts_with("9 rows of "),
+        opened.warnings[0].starts_with("10 rows of "),
         "{:?}",
         opened.warnings
     );
@@ -302,7 +303,33 @@ fn version_2_is_read() {
 
     let opened = Store::open(dir.path()).unwrap();
 
+    assert_eq!(opened.remembered, what_version_2_says());
+    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
     let sshd = JailName::new("sshd").unwrap();
+    let lines = opened.store.lines(&sshd, &offender("192.0.2.1")).unwrap();
+    assert_eq!(lines, ["first".into(), "second".into()]);
+}
+
+#[test]
+fn version_3_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = include_str!("data/store/v3.sql");
+    Connection::open(dir.path().join(FILE))
+        .unwrap()
+        .execute_batch(script)
+        .unwrap();
+
+    let opened = Store::open(dir.path()).unwrap();
+
+    let mut expected = what_version_2_says();
+    let captures = Captures::of([("fport", "77"), ("user", "root")]);
+    expected.windows[0].2.entries[1].captures = captures.clone();
+    expected.unresolved[0].captures = captures;
+    assert_eq!(opened.remembered, expected);
+    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
+}
+
+fn what_version_2_says() -> Remembered {
     let mut expected = what_version_1_says();
     expected.windows[0].2.lines = vec!["a line".into()];
     expected.windows[0].2.is_due = true;
@@ -314,23 +341,22 @@ fn version_2_is_read() {
         },
     );
     expected.unresolved = vec![Failure {
-        jail: sshd.clone(),
+        jail: JailName::new("sshd").expect("a name"),
         who: Who::Name("a.example".into()),
         time: Timestamp::from_usec(7),
         pid: Some(9),
         advance: true,
         lines: vec!["one".into(), "two".into()],
+        captures: Captures::default(),
     }];
-    assert_eq!(opened.remembered, expected);
-    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
-    let lines = opened.store.lines(&sshd, &offender("192.0.2.1")).unwrap();
-    assert_eq!(lines, ["first".into(), "second".into()]);
+    expected
 }
 
 fn two_failures() -> Window {
     let entry = |time, advance_of| Entry {
         time: Timestamp::from_usec(time),
         advance_of,
+        captures: Captures::default(),
     };
     Window {
         entries: vec![entry(1_000_000, None), entry(2_000_000, Some(12_345))],

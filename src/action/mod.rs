@@ -14,12 +14,14 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::action::run::run;
-use crate::action::script::{Facts, Script};
+use crate::action::script::Script;
 use crate::config;
 use crate::config::files::{Layout, Trust};
 use crate::engine::address::Offender;
+use crate::engine::facts::{Facts, Tally};
+use crate::engine::filter::failure::Captures;
 use crate::engine::settings::JailName;
-use crate::engine::time::Timestamp;
+use crate::engine::time::{BanTime, Span, Timestamp};
 use crate::helper::protocol::{Reply, Request};
 use crate::helper::serve;
 
@@ -62,6 +64,8 @@ pub fn answer(request: Request, layout: &Layout, limit: Duration) -> Result<Repl
         time_usec,
         failures,
         lines,
+        captures,
+        tally,
     } = request
     else {
         return Err("this program only runs commands".to_owned());
@@ -75,6 +79,16 @@ pub fn answer(request: Request, layout: &Layout, limit: Duration) -> Result<Repl
         time: Timestamp::from_usec(time_usec),
         failures,
         lines,
+        captures: Captures::of(captures.iter().map(|(group, text)| (&**group, &**text))),
+        tally: Tally {
+            ban_time: tally
+                .ban_usec
+                .map_or(BanTime::Forever, |usec| BanTime::For(Span::from_usec(usec))),
+            bans: tally.bans,
+            bans_total: tally.bans_total,
+            failing: tally.failing,
+            failures_total: tally.failures_total,
+        },
     };
     let script = Script::expand(&command, &facts);
     run(&script, limit).map_err(|error| format!("cannot start /bin/sh: {error}"))

@@ -6,25 +6,8 @@
 
 use std::net::IpAddr;
 
-use crate::engine::address::Offender;
-use crate::engine::settings::JailName;
-use crate::engine::time::Timestamp;
+use crate::engine::facts::{Facts, next_tag};
 use crate::sys::names;
-
-/// What is known of an offender.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The jail.
-    pub jail: JailName,
-    /// Who it is about.
-    pub offender: Offender,
-    /// The time of the last failure.
-    pub time: Timestamp,
-    /// How many failures.
-    pub failures: u32,
-    /// The lines that tell of them.
-    pub lines: Vec<Box<str>>,
-}
 
 /// A script and what it is run with: `$0`, `$1` and so on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +27,7 @@ impl Script {
         let mut rest = command;
         while let Some((before, tag, after)) = next_tag(rest) {
             script.text.push_str(before);
-            match facts.value(tag) {
+            match value(facts, tag) {
                 None => {
                     script.text.push('<');
                     rest = rest.get(before.len() + 1..).unwrap_or_default();
@@ -74,43 +57,14 @@ impl Script {
     }
 }
 
-impl Facts {
-    /// The value of a tag; `None` where there is none of that name.
-    fn value(&self, tag: &str) -> Option<String> {
-        let address = self.offender.address();
-        Some(match tag {
-            "ip" | "fid" | "F-ID" => self.offender.to_string(),
-            "family" if address.is_ipv4() => "inet4".to_owned(),
-            "family" => "inet6".to_owned(),
-            "ip-rev" => reverse(address),
-            "ip-host" => host(address),
-            "failures" | "ipfailures" | "ipjailfailures" => self.failures.to_string(),
-            "time" => seconds(self.time),
-            "matches" | "ipmatches" | "ipjailmatches" => self.lines.join("\n"),
-            "jail.name" | "name" => self.jail.to_string(),
-            "restored" => "0".to_owned(),
-            "br" => "\n".to_owned(),
-            "sp" => " ".to_owned(),
-            "sh-hostname" => own_name().split('.').next().unwrap_or_default().to_owned(),
-            "fq-hostname" => own_name(),
-            captured if captured.starts_with("F-") => String::new(),
-            _ => return None,
-        })
-    }
-}
-
-/// The first `<tag>`: what is before it, the tag, what is behind it.
-fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
-    let mut from = 0;
-    loop {
-        let open = from + text.get(from..)?.find('<')?;
-        let inner = text.get(open + 1..)?;
-        let end = inner.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>'))?;
-        if end > 0 && inner.get(end..)?.starts_with('>') {
-            return Some((text.get(..open)?, inner.get(..end)?, inner.get(end + 1..)?));
-        }
-        from = open + 1;
-    }
+/// The value of a tag; `None` where there is none of that name.
+fn value(facts: &Facts, tag: &str) -> Option<String> {
+    Some(match tag {
+        "ip-host" => host(facts.offender.address()),
+        "sh-hostname" => own_name().split('.').next().unwrap_or_default().to_owned(),
+        "fq-hostname" => own_name(),
+        tag => return facts.value(tag),
+    })
 }
 
 /// Whether a value can stand in a script as it is. Control characters and what a shell treats specially
@@ -130,19 +84,6 @@ fn variable(tag: &str) -> String {
     format!("f2bV_{}", tag.chars().map(word).collect::<String>())
 }
 
-/// The labels of the reverse zone: `1.2.0.192.`.
-fn reverse(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.octets().iter().rev().map(|o| format!("{o}.")).collect(),
-        IpAddr::V6(v6) => {
-            let nibbles = v6.octets().into_iter().rev();
-            nibbles
-                .map(|o| format!("{:x}.{:x}.", o & 0xf, o >> 4))
-                .collect()
-        }
-    }
-}
-
 /// The name of an address, as fail2ban has it where there is none.
 fn host(address: IpAddr) -> String {
     let name = names::name(address).ok().flatten();
@@ -153,18 +94,13 @@ fn own_name() -> String {
     names::host().unwrap_or_default()
 }
 
-/// Seconds since 1970, with a point where there are parts of one.
-fn seconds(time: Timestamp) -> String {
-    let (seconds, part) = (time.usec() / 1_000_000, time.usec() % 1_000_000);
-    match part {
-        0 => seconds.to_string(),
-        part => format!("{seconds}.{part:06}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::facts::Tally;
+    use crate::engine::filter::failure::Captures;
+    use crate::engine::settings::JailName;
+    use crate::engine::time::{BanTime, Span, Timestamp};
 
     fn facts(address: &str, lines: &[&str]) -> Facts {
         Facts {
@@ -173,6 +109,14 @@ mod tests {
             time: Timestamp::from_usec(1_700_000_000_250_000),
             failures: 5,
             lines: lines.iter().map(|line| (*line).into()).collect(),
+            captures: Captures::of([("user", "ada"), ("fport", "77"), ("note", "a`b")]),
+            tally: Tally {
+                ban_time: BanTime::For(Span::from_secs(3600)),
+                bans: 1,
+                bans_total: 2,
+                failing: 3,
+                failures_total: 4,
+            },
         }
     }
 
@@ -181,14 +125,16 @@ mod tests {
         let v4 = facts("192.0.2.1", &["plain line"]);
         for (command, expected) in [
             ("check <ip>", "check 192.0.2.1"),
-            (
-                "check <fid> <F-ID> <family>",
-                "check 192.0.2.1 192.0.2.1 inet4",
-            ),
+            ("check <fid> <F-ID> <family>", "check 192.0.2.1  inet4"),
             ("dig <ip-rev>zen.example", "dig 1.2.0.192.zen.example"),
-            ("<failures> <time>", "5 1700000000.250000"),
+            ("<failures> <time>", "5 1700000000.25"),
             ("<matches> in <jail.name>", "plain line in sshd"),
-            ("x<F-USER>y", "xy"),
+            ("x<F-USER>y<F-PORT><F-NONE>", "xaday77"),
+            ("<F-user> <f-USER>", "<F-user> <f-USER>"),
+            (
+                "<bantime> <bancount> <restored> <jail.banned>/<jail.banned_total> <jail.found>/<jail.found_total>",
+                "3600 0 0 1/2 3/4",
+            ),
             ("cat <file >out", "cat <file >out"),
             ("a <unknown> <<ip>>", "a <unknown> <192.0.2.1>"),
             ("[ 1 < 2 ] <", "[ 1 < 2 ] <"),
@@ -226,6 +172,8 @@ mod tests {
             );
             assert_eq!(script.arguments, [line]);
         }
+        let script = Script::expand("x<F-NOTE>y", &facts("192.0.2.1", &[]));
+        assert_eq!(script.text, "f2bV_F_note=${0}\nx${f2bV_F_note}y");
         let line = "$(reboot) <ip> \0";
         let script = Script::expand("<ipmatches>|<br>|<matches>", &facts("192.0.2.1", &[line]));
         assert_eq!(

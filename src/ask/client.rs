@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Nonsense(String),
     /// It takes too long.
     Slow,
+    /// Earlier questions take too long.
+    Busy,
 }
 
 impl Failure {
@@ -37,6 +39,9 @@ impl Failure {
             Self::Broken(error) => format!("{what}: {program} broke off ({error}); {look}"),
             Self::Nonsense(why) => format!("{what}: {program} talks nonsense ({why}); {look}"),
             Self::Slow => format!("{what}: {program} takes too long; {look}"),
+            Self::Busy => {
+                format!("{what}: it is kept busy by earlier questions, so it takes too long")
+            }
         }
     }
 }

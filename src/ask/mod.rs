@@ -7,16 +7,20 @@
 mod client;
 pub mod words;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::ask::client::Failure;
-use crate::engine::effect::{Answer, AskId, IgnoreQuestion, Question};
-use crate::helper::protocol::{Reply, Request, is_name, latest};
+use crate::engine::effect::{Answer, AskId, Question};
+use crate::engine::facts::Facts;
+use crate::engine::settings::JailName;
+use crate::engine::time::BanTime;
+use crate::helper::protocol::{Reply, Request, Tally, is_name, latest};
 
 /// Where the programs listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub struct Asker {
     answers: mpsc::Sender<Answered>,
     waiting: Arc<Semaphore>,
     names: Arc<Semaphore>,
-    commands: Arc<Semaphore>,
+    commands: Turns,
     files: Arc<Semaphore>,
 }
 
@@ -66,10 +70,16 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 /// So many questions wait at most; further ones are not asked.
 const WAITING_MAX: usize = 4096;
 
-/// So many of each kind are under way at most.
+/// So many of each kind are under way at most; of commands so many of one jail, so that a slow one holds up
+/// nobody else's. The socket unit takes more connections than that.
 const NAMES_MAX: usize = 16;
-const COMMANDS_MAX: usize = 8;
+const COMMANDS_MAX: usize = 32;
+const COMMANDS_OF_JAIL_MAX: usize = 4;
 const FILES_MAX: usize = 4;
+
+/// No command is waited for longer than this before it begins: those who keep it busy must not keep
+/// themselves from being banned.
+const TURN_WITHIN: Duration = Duration::from_secs(60);
 
 impl Asker {
     /// One that asks at `places`, and where its answers come out.
@@ -81,7 +91,7 @@ impl Asker {
             answers: sender,
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             names: Arc::new(Semaphore::new(NAMES_MAX)),
-            commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
+            commands: Turns::default(),
             files: Arc::new(Semaphore::new(FILES_MAX)),
         };
         (asker, answers)
@@ -142,10 +152,7 @@ impl Asker {
     async fn resolve(&self, request: Request) -> Found {
         let socket = &self.places.resolve;
         let about = |trouble| Some(("names".to_owned(), trouble));
-        match self
-            .call(&self.names, socket, request, RESOLVED_WITHIN)
-            .await
-        {
+        match self.look_up(socket, request).await {
             Ok(Reply::Addresses { addresses }) => Found {
                 answer: Answer::Addresses(addresses),
                 about: about(None),
@@ -167,17 +174,12 @@ impl Asker {
         }
     }
 
-    async fn ignore(&self, question: IgnoreQuestion) -> Found {
-        let jail = question.jail.to_string();
-        let request = Request::Ignore {
-            jail: jail.clone(),
-            address: question.offender.to_string(),
-            time_usec: question.time.usec(),
-            failures: question.failures,
-            lines: latest(&question.lines),
+    async fn ignore(&self, facts: Facts) -> Found {
+        let (jail, socket) = (&facts.jail, &self.places.action);
+        let answered = match timeout(TURN_WITHIN, self.commands.wait(jail)).await {
+            Ok(_turn) => call(socket, to_ignore(&facts), RAN_WITHIN).await,
+            Err(_) => Err(Failure::Busy),
         };
-        let socket = &self.places.action;
-        let answered = self.call(&self.commands, socket, request, RAN_WITHIN).await;
         let printed = match &answered {
             Ok(Reply::Ran { output, .. }) => output.lines().last().unwrap_or_default().to_owned(),
             _ => String::new(),
@@ -198,7 +200,7 @@ impl Asker {
                 went(&reply)
             )),
             Err(failure) => {
-                let what = format!("the ignorecommand of jail '{jail}' is not asked");
+                let what = format!("the ignorecommand of jail '{jail}' gives no answer");
                 Err(failure.sentence(&what, "banishd-action", socket))
             }
         };
@@ -244,17 +246,75 @@ impl Asker {
         }
     }
 
-    async fn call(
-        &self,
-        limit: &Semaphore,
-        socket: &Path,
-        request: Request,
-        within: Duration,
-    ) -> Result<Reply, Failure> {
+    async fn look_up(&self, socket: &Path, request: Request) -> Result<Reply, Failure> {
         // It is never closed.
-        let _turn = limit.acquire().await;
-        let calling = client::call(socket, request);
-        timeout(within, calling).await.unwrap_or(Err(Failure::Slow))
+        let _turn = self.names.acquire().await;
+        call(socket, request, RESOLVED_WITHIN).await
+    }
+}
+
+async fn call(socket: &Path, request: Request, within: Duration) -> Result<Reply, Failure> {
+    let calling = client::call(socket, request);
+    timeout(within, calling).await.unwrap_or(Err(Failure::Slow))
+}
+
+/// Whose turn it is to have a command run.
+#[derive(Clone, Debug)]
+struct Turns {
+    all: Arc<Semaphore>,
+    /// Of the jails whose commands are wanted; few more than there are.
+    of_jails: Arc<Mutex<BTreeMap<JailName, Arc<Semaphore>>>>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(COMMANDS_MAX)),
+            of_jails: Arc::default(),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits until it is the turn of `jail`; that lasts as long as what is returned.
+    async fn wait(&self, jail: &JailName) -> [Option<OwnedSemaphorePermit>; 2] {
+        let of_jail = self.of_jail(jail).acquire_owned().await;
+        let of_all = Arc::clone(&self.all).acquire_owned().await;
+        // They are never closed.
+        [of_jail.ok(), of_all.ok()]
+    }
+
+    fn of_jail(&self, jail: &JailName) -> Arc<Semaphore> {
+        let mut all = self.of_jails.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, turns| name == jail || Arc::strong_count(turns) > 1);
+        let turns = all.entry(jail.clone());
+        let new = || Arc::new(Semaphore::new(COMMANDS_OF_JAIL_MAX));
+        Arc::clone(turns.or_insert_with(new))
+    }
+}
+
+fn to_ignore(facts: &Facts) -> Request {
+    let Facts { tally, .. } = facts;
+    let captures = facts.captures.iter();
+    Request::Ignore {
+        jail: facts.jail.to_string(),
+        address: facts.offender.to_string(),
+        time_usec: facts.time.usec(),
+        failures: facts.failures,
+        lines: latest(&facts.lines),
+        captures: captures
+            .map(|(group, text)| (group.into(), text.into()))
+            .collect(),
+        tally: Tally {
+            ban_usec: match tally.ban_time {
+                BanTime::For(span) => Some(span.usec()),
+                BanTime::Forever => None,
+            },
+            bans: tally.bans,
+            bans_total: tally.bans_total,
+            failing: tally.failing,
+            failures_total: tally.failures_total,
+        },
     }
 }
 

@@ -223,6 +223,7 @@ impl Engine {
             && jail.forget(&key.1).is_some()
         {
             self.outbox.mark_window(self.now, key.clone(), true);
+            self.asks.settle(key);
         }
         self.lift(key, Removal::Unbanned, by)
     }

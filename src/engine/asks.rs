@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::address::{AddressSet, Offender};
 use crate::engine::effect::{AskId, Question};
-use crate::engine::filter::failure::Failure;
+use crate::engine::facts::Facts;
+use crate::engine::filter::failure::{Captures, Failure};
 use crate::engine::ledger::Key;
 use crate::engine::settings::{IgnoreCache, JailName};
 use crate::engine::time::{Boottime, Now, Span};
+use crate::engine::verdicts::{self, CacheKey, Verdicts};
 
 /// Questions and answers.
 #[derive(Debug, Default)]
@@ -28,9 +30,9 @@ pub(super) struct Asks {
     failures: usize,
     files: BTreeMap<PathBuf, Answered<Listed>>,
     /// Whose ban waits.
-    waiting: BTreeMap<Key, Waiting>,
-    /// What `ignorecommand` said, by jail and the text that `ignorecache` makes of an offender.
-    said: BTreeMap<JailName, BTreeMap<String, (Boottime, bool)>>,
+    waiting: BTreeMap<JailName, BTreeMap<Offender, Waiting>>,
+    /// What `ignorecommand` said lately.
+    said: Verdicts,
     /// When it was last told of a name, a file, or a jail's `ignorecommand` that it gives no answer.
     complained: BTreeMap<String, Boottime>,
 }
@@ -43,7 +45,18 @@ pub(super) enum Subject {
     /// A file of `ignoreip`.
     File(PathBuf),
     /// Whether an `ignorecommand` spares.
-    Verdict(Key),
+    Verdict(Case),
+}
+
+/// What an `ignorecommand` is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Case {
+    /// Whom.
+    pub(super) key: Key,
+    /// Which of their failures.
+    pub(super) kind: Captures,
+    /// Under what the answer is remembered.
+    cache_key: Option<CacheKey>,
 }
 
 /// What is known, since when, and whether it was asked for again.
@@ -74,22 +87,14 @@ struct Listed {
 }
 
 /// A ban that waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     /// Answers that came since then count.
     since: Boottime,
-    verdict: Said,
-}
-
-/// What became of the question whether an `ignorecommand` spares somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// It was not asked.
-    Nothing,
-    /// It was.
-    Asked,
-    /// It was answered.
-    Spare(bool),
+    /// The question to the `ignorecommand` that is open; there is one at a time.
+    asked: Option<AskId>,
+    /// What it said, by the kind of failure.
+    verdicts: BTreeMap<Captures, bool>,
 }
 
 /// Answers about names hold this long …
@@ -106,8 +111,8 @@ const OPEN_MAX: usize = 256;
 const FAILURES_MAX: usize = 4096;
 /// More addresses of a name are not looked at.
 const ADDRESSES_MAX: usize = 64;
-/// So many bans wait at once; beyond it, what is known must do.
-const WAITING_MAX: usize = 1024;
+/// So many bans of a jail wait at once; beyond it, what is known must do.
+const WAITING_MAX: usize = 512;
 /// More words of a file are not looked at.
 const WORDS_MAX: usize = 65_536;
 /// More names in a file are not looked at.
@@ -199,29 +204,25 @@ impl Asks {
         known.answer(now.boot, words.map(Listed::of), true);
     }
 
-    /// Takes in what an `ignorecommand` said of `key`, for this time and, under `cache`, for later.
+    /// Takes in what an `ignorecommand` said in a case, `None` where it said nothing, for this time and,
+    /// under `cache`, for later. An answer that nobody waits for any more counts for nothing: the jail's
+    /// settings may have changed meanwhile.
     pub(super) fn verdict_answered(
         &mut self,
         now: Now,
-        key: &Key,
-        spare: bool,
+        (id, case): (AskId, &Case),
+        spare: Option<bool>,
         cache: Option<&IgnoreCache>,
     ) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.verdict = Said::Spare(spare);
-        }
-        let Some((cache, text)) = cache.and_then(|cache| Some((cache, cache_key(cache, key)?)))
-        else {
+        let waiting = self.waiting_mut(&case.key);
+        let Some(waiting) = waiting.filter(|waiting| waiting.asked == Some(id)) else {
             return;
         };
-        let said = self.said.entry(key.0.clone()).or_default();
-        said.insert(text, (now.boot, spare));
-        while said.len() > usize::try_from(cache.max_count).unwrap_or(usize::MAX) {
-            let oldest = said.iter().min_by_key(|(_, (at, _))| *at);
-            let Some(oldest) = oldest.map(|(text, _)| text.clone()) else {
-                break;
-            };
-            said.remove(&oldest);
+        waiting.asked = None;
+        let verdict = spare.unwrap_or(false);
+        waiting.verdicts.insert(case.kind.clone(), verdict);
+        if let (Some(spare), Some(cache), Some(key)) = (spare, cache, case.cache_key.clone()) {
+            self.said.put(now, (&case.key.0, key, spare), cache);
         }
     }
 
@@ -237,51 +238,76 @@ impl Asks {
 
     /// Whose bans wait.
     pub(super) fn waiting(&self) -> Vec<Key> {
-        self.waiting.keys().cloned().collect()
+        let keys = |(jail, of_jail): (&JailName, &BTreeMap<Offender, Waiting>)| {
+            let keys = of_jail.keys().map(|offender| (jail.clone(), *offender));
+            keys.collect::<Vec<Key>>()
+        };
+        self.waiting.iter().flat_map(keys).collect()
     }
 
     /// Notes that the ban of `key` waits, unless too many do; returns since when.
     pub(super) fn wait(&mut self, now: Now, key: &Key) -> Option<Boottime> {
-        if let Some(waiting) = self.waiting.get(key) {
+        let of_jail = self.waiting.entry(key.0.clone()).or_default();
+        if let Some(waiting) = of_jail.get(&key.1) {
             return Some(waiting.since);
         }
-        (self.waiting.len() < WAITING_MAX).then(|| {
-            let (since, verdict) = (now.boot, Said::Nothing);
-            self.waiting.insert(key.clone(), Waiting { since, verdict });
-            since
+        (of_jail.len() < WAITING_MAX).then(|| {
+            let waiting = Waiting {
+                since: now.boot,
+                asked: None,
+                verdicts: BTreeMap::new(),
+            };
+            of_jail.insert(key.1, waiting);
+            now.boot
         })
     }
 
     /// The ban of `key` waits no more.
     pub(super) fn settle(&mut self, key: &Key) {
-        self.waiting.remove(key);
-    }
-
-    /// What `ignorecommand` says of `key`, as far as is known.
-    pub(super) fn said(&self, now: Now, key: &Key, cache: Option<&IgnoreCache>) -> Said {
-        let verdict = self.waiting.get(key).map_or(Said::Nothing, |w| w.verdict);
-        if verdict != Said::Nothing {
-            return verdict;
-        }
-        let known = cache.and_then(|cache| {
-            let said = self.said.get(&key.0)?.get(&cache_key(cache, key)?)?;
-            (now.boot < said.0.plus(cache.max_time)).then_some(said.1)
-        });
-        known.map_or(Said::Nothing, Said::Spare)
-    }
-
-    /// Asks whether `ignorecommand` spares `key`.
-    pub(super) fn ask_verdict(&mut self, key: &Key, question: Question) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.verdict = Said::Asked;
-            self.put(Subject::Verdict(key.clone()), question);
+        if let Some(of_jail) = self.waiting.get_mut(&key.0) {
+            of_jail.remove(&key.1);
+            if of_jail.is_empty() {
+                self.waiting.remove(&key.0);
+            }
         }
     }
 
-    /// Forgets what was answered under other settings.
-    pub(super) fn forget_verdicts(&mut self) {
+    /// What the `ignorecommand` says of failures of a kind; `None` if that is yet to be answered. `facts`
+    /// are for the question, if it is to be put.
+    pub(super) fn verdict(
+        &mut self,
+        now: Now,
+        (key, kind): (&Key, &Captures),
+        facts: impl FnOnce() -> Facts,
+        cache: Option<&IgnoreCache>,
+    ) -> Option<bool> {
+        let waiting = self.waiting.get_mut(&key.0)?.get_mut(&key.1)?;
+        let known = waiting.verdicts.get(kind).copied();
+        if known.is_some() || waiting.asked.is_some() {
+            return known;
+        }
+        let facts = facts();
+        let cache_key = cache.and_then(|cache| verdicts::key(cache, &facts));
+        if let (Some(cache), Some(cache_key)) = (cache, &cache_key)
+            && let Some(spare) = self.said.find(now, (&key.0, cache_key), cache)
+        {
+            return Some(spare);
+        }
+        waiting.asked = Some(AskId(self.last + 1));
+        let case = Case {
+            key: key.clone(),
+            kind: kind.clone(),
+            cache_key,
+        };
+        self.put(Subject::Verdict(case), Question::Ignore(Box::new(facts)));
+        None
+    }
+
+    /// Forgets what was answered under other settings, and in jails that `changed` what was asked.
+    pub(super) fn forget_verdicts(&mut self, changed: impl Fn(&JailName) -> bool) {
         self.said.clear();
         self.complained.clear();
+        self.waiting.retain(|jail, _| !changed(jail));
     }
 
     /// Whether one of these names and files lists `offender`, as far as is known.
@@ -351,6 +377,10 @@ impl Asks {
             }
         }
         moved
+    }
+
+    fn waiting_mut(&mut self, key: &Key) -> Option<&mut Waiting> {
+        self.waiting.get_mut(&key.0)?.get_mut(&key.1)
     }
 
     fn put(&mut self, subject: Subject, question: Question) {
@@ -423,15 +453,4 @@ impl Listed {
         let addresses = addresses.into_iter().collect();
         Self { addresses, names }
     }
-}
-
-/// What an `ignorecache` makes of an offender; `None` where its tags ask for more than is known here, so
-/// that answers cannot be told apart.
-fn cache_key(cache: &IgnoreCache, (jail, offender): &Key) -> Option<String> {
-    let text = cache
-        .key
-        .replace("<ip>", &offender.to_string())
-        .replace("<F-ID>", &offender.to_string())
-        .replace("<name>", jail);
-    (!text.contains('<')).then_some(text)
 }

@@ -13,7 +13,7 @@ use crate::engine::ledger::{Key, Ledger};
 use crate::engine::outbox::Outbox;
 use crate::engine::protected::Protected;
 use crate::engine::round::Round;
-use crate::engine::settings::{JailName, JailRules, Ports, Protocol, Settings};
+use crate::engine::settings::{IgnoreCache, JailName, JailRules, Ports, Protocol, Settings};
 use crate::engine::time::Now;
 use crate::engine::view::JailState;
 
@@ -97,6 +97,7 @@ impl Engine {
     }
 
     fn configure(&mut self, settings: Settings) {
+        let asked = self.commands();
         let mut before = std::mem::take(&mut self.jails);
         let enforced = |jails: &BTreeMap<JailName, Jail>| -> Vec<(JailName, JailRules)> {
             let stands = jails.iter().filter(|(_, jail)| jail.is_enforced());
@@ -139,12 +140,24 @@ impl Engine {
                 self.retire(&name, &jail);
             }
         }
-        self.asks.forget_verdicts();
+        let asks = self.commands();
+        self.asks
+            .forget_verdicts(|jail| asks.get(jail) != asked.get(jail));
         self.lift_ignored();
         self.decide_due();
         if enforced(&self.jails) != rules_before {
             self.outbox.want_install();
         }
+    }
+
+    /// What each jail asks before it bans.
+    fn commands(&self) -> BTreeMap<JailName, Asking> {
+        let asking = |(name, jail): (&JailName, &Jail)| {
+            let settings = jail.settings.as_ref()?;
+            let (command, cache) = (&settings.ignore_command, &settings.ignore_cache);
+            Some((name.clone(), (command.clone(), cache.clone())))
+        };
+        self.jails.iter().filter_map(asking).collect()
     }
 
     /// Puts a jail, old or new, in its place after `change`, and tells of it if anything changed.
@@ -183,6 +196,9 @@ impl Engine {
         self.outbox.announce(Event::JailRemoved(name.clone()));
     }
 }
+
+/// A jail's `ignorecommand` and `ignorecache`.
+type Asking = (Option<String>, Option<IgnoreCache>);
 
 /// The rules of a jail that nobody remembers: its bans mean all traffic.
 const EVERYTHING: JailRules = JailRules {

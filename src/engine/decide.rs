@@ -8,10 +8,11 @@
 
 use crate::engine::Engine;
 use crate::engine::address::Offender;
-use crate::engine::asks::{Said, Subject};
-use crate::engine::effect::{Answer, AskId, Event, IgnoreQuestion, Question};
+use crate::engine::asks::Subject;
+use crate::engine::effect::{Answer, AskId, Event};
+use crate::engine::facts::{Facts, Tally};
 use crate::engine::filter::Names;
-use crate::engine::filter::failure::{Failure, Who};
+use crate::engine::filter::failure::{Captures, Failure, Who};
 use crate::engine::jail::window::{Window, cut};
 use crate::engine::jail::{Jail, Verdict};
 use crate::engine::ledger::Key;
@@ -80,22 +81,21 @@ impl Engine {
                 }
                 self.decide_waiting();
             }
-            (Some(Subject::Verdict(key)), answer) => {
-                let spare = answer == Answer::Ignore(true);
-                if !matches!(answer, Answer::Ignore(_)) {
-                    let what = format!("the ignorecommand of jail '{}'", key.0);
+            (Some(Subject::Verdict(case)), answer) => {
+                let spare = match answer {
+                    Answer::Ignore(spare) => Some(spare),
+                    _ => None,
+                };
+                if spare.is_none() {
+                    let what = format!("the ignorecommand of jail '{}'", case.key.0);
                     self.complain(&what, "banning all the same", &why);
                 }
                 // Not by settings(), which would borrow all of the engine.
-                let settings = self
-                    .jails
-                    .get(&key.0)
-                    .and_then(|jail| jail.settings.as_ref());
-                let cache = settings
-                    .and_then(|settings| settings.ignore_cache.as_ref())
-                    .filter(|_| matches!(answer, Answer::Ignore(_)));
-                self.asks.verdict_answered(now, &key, spare, cache);
-                self.decide_again(&key);
+                let jail = self.jails.get(&case.key.0);
+                let settings = jail.and_then(|jail| jail.settings.as_ref());
+                let cache = settings.and_then(|settings| settings.ignore_cache.as_ref());
+                self.asks.verdict_answered(now, (id, &case), spare, cache);
+                self.decide_again(&case.key);
             }
         }
         self.count_bans();
@@ -330,7 +330,7 @@ impl Engine {
         let first = window.first().unwrap_or_default();
         let fate = match self.spared_for_sure(&key.0, &key.1, first) {
             Some(why) => Fate::Spare(why),
-            None => self.inquire(key, &window),
+            None => self.inquire(key, &mut window),
         };
         window.is_due = matches!(fate, Fate::Wait);
         self.outbox.mark_window(self.now, key.clone(), true);
@@ -345,6 +345,9 @@ impl Engine {
             Fate::Spare(why) => {
                 if let Some(jail) = self.jails.get_mut(&key.0) {
                     jail.spared_total += 1;
+                    if why == COMMANDED {
+                        jail.remember(key.1, window);
+                    }
                 }
                 let (jail, offender) = key.clone();
                 self.outbox.announce(Event::Spared {
@@ -358,7 +361,7 @@ impl Engine {
     }
 
     /// What is to become of `key`, or what must be asked first.
-    fn inquire(&mut self, key: &Key, window: &Window) -> Fate {
+    fn inquire(&mut self, key: &Key, window: &mut Window) -> Fate {
         let Some(jail) = self.jails.get(&key.0) else {
             return Fate::Ban;
         };
@@ -381,19 +384,39 @@ impl Engine {
         if self.asks.lists(names, files, &key.1) {
             return Fate::Spare(IGNORED);
         }
-        let Some(command) = settings.ignore_command.as_ref().filter(|_| since.is_some()) else {
+        if settings.ignore_command.is_none() || since.is_none() {
             return Fate::Ban;
+        }
+        let tally = Tally {
+            ban_time: settings.ban_time,
+            bans: self.ledger.count_of(&key.0),
+            bans_total: jail.bans_total,
+            failing: jail.failing(now.wall),
+            failures_total: jail.failures_total,
         };
-        match self.asks.said(now, key, settings.ignore_cache.as_ref()) {
-            Said::Spare(true) => Fate::Spare("the jail's ignorecommand says so"),
-            Said::Spare(false) => Fate::Ban,
-            Said::Asked => Fate::Wait,
-            Said::Nothing => {
-                let question = question(key, command, window);
-                self.asks.ask_verdict(key, question);
-                Fate::Wait
+        // The latest failures first: if one of a kind that does not count was the last straw, nothing
+        // else need be asked.
+        let mut counted = 0;
+        for kind in window.kinds() {
+            let facts = || facts(key, window, (&kind, tally));
+            let cache = settings.ignore_cache.as_ref();
+            match self.asks.verdict(now, (key, &kind), facts, cache) {
+                None => return Fate::Wait,
+                Some(true) => {
+                    window.forget_kind(&kind, settings.find_time);
+                    if window.count() < settings.max_retry {
+                        return Fate::Spare(COMMANDED);
+                    }
+                }
+                Some(false) => {
+                    counted += window.count_kind(&kind);
+                    if counted >= settings.max_retry {
+                        return Fate::Ban;
+                    }
+                }
             }
         }
+        Fate::Ban
     }
 
     /// Bans for the failures in `window`, from the last of them on; a ban that stands is prolonged.
@@ -442,13 +465,17 @@ impl Engine {
 /// Why somebody is spared, one of the reasons.
 const IGNORED: &str = "it is on the jail's ignoreip";
 
-fn question((jail, offender): &Key, command: &str, window: &Window) -> Question {
-    Question::Ignore(Box::new(IgnoreQuestion {
+/// Why failures do not count, one of the reasons.
+const COMMANDED: &str = "the jail's ignorecommand says so";
+
+fn facts((jail, offender): &Key, window: &Window, (kind, tally): (&Captures, Tally)) -> Facts {
+    Facts {
         jail: jail.clone(),
-        command: command.to_owned(),
         offender: *offender,
         time: window.last().unwrap_or_default(),
         failures: window.count(),
         lines: window.lines.clone(),
-    }))
+        captures: kind.clone(),
+        tally,
+    }
 }

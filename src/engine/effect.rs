@@ -10,12 +10,13 @@ use std::path::PathBuf;
 
 use crate::engine::address::Offender;
 use crate::engine::command::{Refusal, Reply, RequestId};
+use crate::engine::facts::Facts;
 use crate::engine::filter::failure::Failure;
 use crate::engine::jail::window::Window;
 use crate::engine::ledger::ban::{Ban, History};
 use crate::engine::record::{LogName, Position};
 use crate::engine::settings::{JailName, JailRules};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::time::Span;
 
 /// A to-do for the daemon. `Persist`, `Install` and `Apply` are answered by an [`Outcome`] before the
 /// next effect comes; the others are not answered.
@@ -47,24 +48,7 @@ pub enum Question {
     /// What a `file:` of `ignoreip` lists: words separated by blanks or commas, comments taken out.
     ReadIgnored(PathBuf),
     /// Whether an `ignorecommand` wants this offender spared.
-    Ignore(Box<IgnoreQuestion>),
-}
-
-/// The question that an `ignorecommand` answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IgnoreQuestion {
-    /// The jail.
-    pub jail: JailName,
-    /// The command, its tags not expanded.
-    pub command: String,
-    /// Who would be banned.
-    pub offender: Offender,
-    /// The time of the last failure.
-    pub time: Timestamp,
-    /// How many failures.
-    pub failures: u32,
-    /// The lines that tell of them.
-    pub lines: Vec<Box<str>>,
+    Ignore(Box<Facts>),
 }
 
 /// What was found out.

@@ -18,6 +18,7 @@ pub mod time;
 
 pub mod settings;
 
+pub mod facts;
 pub mod protected;
 pub mod record;
 
@@ -36,6 +37,7 @@ mod decide;
 mod outbox;
 mod repeat;
 mod round;
+mod verdicts;
 
 use std::collections::BTreeMap;
 

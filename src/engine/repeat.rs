@@ -7,6 +7,7 @@
 use std::mem::take;
 
 use crate::engine::Engine;
+use crate::engine::facts::wanted;
 use crate::engine::filter::failure::Failure;
 use crate::engine::jail::Jail;
 use crate::engine::ledger::Key;
@@ -41,6 +42,7 @@ impl Engine {
             let found = settings.filter.find_ban((jail, offender), since, most)?;
             Some(Failure {
                 jail: name.clone(),
+                captures: found.captures(&wanted(settings)),
                 who: found.who,
                 time: since,
                 pid: None,

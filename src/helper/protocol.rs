@@ -3,6 +3,7 @@
 //! Comes in: values or bytes. Goes out: the other. Pure. A field that is unknown is passed over, a
 //! version that is unknown is refused.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
@@ -61,7 +62,28 @@ pub enum Request {
         failures: u32,
         /// The lines that tell of them, together at most [`LINES_MAX`].
         lines: Vec<Box<str>>,
+        /// What they captured: texts by the names of groups of the filter, such as `user`.
+        #[serde(default)]
+        captures: BTreeMap<Box<str>, Box<str>>,
+        /// How the jail stands.
+        #[serde(default)]
+        tally: Tally,
     },
+}
+
+/// How a jail stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How long it bans, microseconds; `null` for ever.
+    pub ban_usec: Option<u64>,
+    /// Its bans in force.
+    pub bans: u32,
+    /// All its bans.
+    pub bans_total: u64,
+    /// How many offenders have failures that count.
+    pub failing: u32,
+    /// All its failures.
+    pub failures_total: u64,
 }
 
 /// A reply.
@@ -184,6 +206,14 @@ mod tests {
                 time_usec: u64::MAX,
                 failures: 3,
                 lines,
+                captures: BTreeMap::from([("user".into(), "$(x)\u{7}".into())]),
+                tally: Tally {
+                    ban_usec: None,
+                    bans: 1,
+                    bans_total: u64::MAX,
+                    failing: 2,
+                    failures_total: 3,
+                },
             },
         ];
         for request in requests {

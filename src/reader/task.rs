@@ -3,10 +3,12 @@
 //! Comes in: the jail's settings. Goes out: a [`Failure`] for each record that tells of one. Whatever a
 //! record holds, it must never end the thread that reads it.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encoding_rs::Encoding;
 
+use crate::engine::facts;
 use crate::engine::filter::failure::Failure;
 use crate::engine::filter::{Filter, Look, Memory, Text};
 use crate::engine::record::Record;
@@ -25,6 +27,8 @@ pub struct Task {
     pub look_back: Span,
     /// So many lines are kept with a failure.
     pub max_matches: usize,
+    /// The groups of the filter whose texts are kept with a failure.
+    pub captures: BTreeSet<String>,
     /// The journal entries it reads.
     pub matches: Matches,
     /// Whether entries count that anybody could have written.
@@ -46,6 +50,7 @@ impl Task {
             filter,
             look_back: DAY,
             max_matches: 0,
+            captures: BTreeSet::new(),
             matches: Matches::default(),
             trusts_senders: false,
             files: Vec::new(),
@@ -66,6 +71,7 @@ impl Task {
             filter: settings.filter.clone(),
             look_back,
             max_matches: usize::try_from(settings.max_matches).unwrap_or(usize::MAX),
+            captures: facts::wanted(settings),
             matches: settings.matches.clone(),
             trusts_senders: settings.trusts_senders,
             files: settings.files.clone(),
@@ -84,6 +90,7 @@ impl Task {
     pub fn judge(&self, memory: &mut Memory, record: &Record<'_>, look: Look) -> Option<Failure> {
         let look = Look {
             max_matches: self.max_matches,
+            wants_fields: !self.captures.is_empty(),
             ..look
         };
         // Nothing that somebody logs may end the process, which would read it again.
@@ -94,6 +101,7 @@ impl Task {
         })?;
         Some(Failure {
             jail: self.jail.clone(),
+            captures: found.captures(&self.captures),
             who: found.who,
             time: found.time,
             pid: record.pid,

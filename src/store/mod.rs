@@ -463,6 +463,7 @@ impl Writer<'_> {
                     failure.pid,
                     failure.advance,
                     lines_or_null(&failure.lines),
+                    Some(row::from_captures(&failure.captures)).filter(|blob| !blob.is_empty()),
                 ])?;
             }
         }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use crate::engine::address::Offender;
 use crate::engine::effect::{JailRecord, Remembered};
-use crate::engine::filter::failure::{Failure, Who};
+use crate::engine::filter::failure::{Captures, Failure, Who};
 use crate::engine::jail::window::{Entry, Window};
 use crate::engine::ledger::ban::{Ban, History, Origin};
 use crate::engine::record::{Cursor, LogName, Position};
@@ -37,18 +37,29 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
     Ok((remembered, loader.skipped))
 }
 
-/// A window as a blob: per failure, oldest first, its time (8 bytes, little endian), then 0, or 1 and
-/// the connection that it was counted in advance of (4 bytes, little endian).
+/// A window as a blob: per failure, oldest first, its time (8 bytes), then a byte of marks; with
+/// [`ADVANCE`] the connection that it was counted in advance of (4 bytes); with [`CAPTURED`] how long that
+/// is (2 bytes) and what was captured. Numbers are little endian.
 #[must_use]
 pub fn from_window(window: &Window) -> Vec<u8> {
     let mut blob = Vec::with_capacity(window.entries.len() * 13);
     for entry in &window.entries {
         blob.extend(entry.time.usec().to_le_bytes());
-        blob.push(u8::from(entry.advance_of.is_some()));
+        let captured = from_captures(&entry.captures);
+        let length = u16::try_from(captured.len()).unwrap_or(0);
+        let advance = u8::from(entry.advance_of.is_some()) * ADVANCE;
+        blob.push(advance | (u8::from(length > 0) * CAPTURED));
         blob.extend(entry.advance_of.map(u32::to_le_bytes).iter().flatten());
+        if length > 0 {
+            blob.extend(length.to_le_bytes());
+            blob.extend(captured);
+        }
     }
     blob
 }
+
+const ADVANCE: u8 = 1;
+const CAPTURED: u8 = 2;
 
 /// The failures in such a blob; `None` if it is none.
 #[must_use]
@@ -56,19 +67,52 @@ pub fn to_entries(mut blob: &[u8]) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     while !blob.is_empty() {
         let (time, rest) = blob.split_first_chunk()?;
-        let (advance_of, rest) = match rest.split_first()? {
-            (0, rest) => (None, rest),
-            (1, rest) => {
-                let (connection, rest) = rest.split_first_chunk()?;
-                (Some(u32::from_le_bytes(*connection)), rest)
-            }
-            _ => return None,
+        let (marks, mut rest) = rest.split_first()?;
+        if *marks > ADVANCE | CAPTURED {
+            return None;
+        }
+        let mut entry = Entry {
+            time: Timestamp::from_usec(u64::from_le_bytes(*time)),
+            advance_of: None,
+            captures: Captures::default(),
         };
-        let time = Timestamp::from_usec(u64::from_le_bytes(*time));
-        entries.push(Entry { time, advance_of });
+        if marks & ADVANCE != 0 {
+            let (connection, behind) = rest.split_first_chunk()?;
+            entry.advance_of = Some(u32::from_le_bytes(*connection));
+            rest = behind;
+        }
+        if marks & CAPTURED != 0 {
+            let (length, behind) = rest.split_first_chunk()?;
+            let (captured, behind) = behind.split_at_checked(u16::from_le_bytes(*length).into())?;
+            entry.captures = to_captures(captured)?;
+            rest = behind;
+        }
+        entries.push(entry);
         blob = rest;
     }
     Some(entries)
+}
+
+/// What was captured as a blob: group and text in turn, a zero byte behind each, which neither holds.
+#[must_use]
+pub fn from_captures(captures: &Captures) -> Vec<u8> {
+    let parts = captures.iter().flat_map(|(group, text)| [group, text]);
+    parts.flat_map(|part| part.bytes().chain([0])).collect()
+}
+
+/// What is in such a blob; `None` if it is none.
+#[must_use]
+pub fn to_captures(blob: &[u8]) -> Option<Captures> {
+    if blob.is_empty() {
+        return Some(Captures::default());
+    }
+    let text = str::from_utf8(blob.strip_suffix(&[0])?).ok()?;
+    let parts: Vec<&str> = text.split('\0').collect();
+    let pairs = parts.as_chunks::<2>();
+    pairs
+        .1
+        .is_empty()
+        .then(|| Captures::of(pairs.0.iter().map(|[group, text]| (*group, *text))))
 }
 
 /// Lines as one text; a line holds no newline.
@@ -200,6 +244,10 @@ fn unresolved(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Fai
     let Some(jail) = loader.jails.get(&row.get(0)?) else {
         return Ok(None);
     };
+    let captured = row.get_ref(6)?.as_blob_or_null()?.unwrap_or_default();
+    let Some(captures) = to_captures(captured) else {
+        return Ok(None);
+    };
     Ok(Some(Failure {
         jail: jail.clone(),
         who: Who::Name(row.get_ref(1)?.as_str()?.into()),
@@ -207,6 +255,7 @@ fn unresolved(loader: &Loader<'_>, row: &Row<'_>) -> rusqlite::Result<Option<Fai
         pid: row.get(3)?,
         advance: row.get(4)?,
         lines: to_lines(row.get_ref(5)?.as_str_or_null()?),
+        captures,
     }))
 }
 
@@ -274,6 +323,7 @@ mod tests {
         let entries = vec![Entry {
             time: Timestamp::from_usec(7),
             advance_of: Some(9),
+            captures: Captures::of([("user", "é"), ("x", "y")]),
         }];
         let window = Window {
             entries: entries.clone(),

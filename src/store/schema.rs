@@ -68,7 +68,7 @@ pub(crate) const STATEMENTS: [&str; 14] = [
 ];
 
 /// The version that this banishd writes.
-pub const CURRENT: u16 = 2;
+pub const CURRENT: u16 = 3;
 
 /// `Bnsh`, in the header of every database of ours.
 const APPLICATION: i64 = 0x426e_7368;
@@ -136,6 +136,9 @@ CREATE TABLE unresolved (
     PRIMARY KEY (name, number)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+ALTER TABLE unresolved ADD COLUMN captures BLOB;
+",
 ];
 
 pub(crate) const PUT_BAN: &str = "INSERT INTO ban \
@@ -160,7 +163,7 @@ pub(crate) const PUT_POSITION: &str =
     "INSERT OR REPLACE INTO position (log, cursor, time) VALUES (?1, ?2, ?3)";
 pub(crate) const DELETE_POSITION: &str = "DELETE FROM position WHERE log = ?1";
 pub(crate) const PUT_UNRESOLVED: &str = "INSERT INTO unresolved \
-    (name, number, jail, time, pid, advance, lines) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    (name, number, jail, time, pid, advance, lines, captures) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(crate) const DELETE_UNRESOLVED: &str = "DELETE FROM unresolved WHERE name = ?1";
 pub(crate) const LINES_OF_BAN: &str = "SELECT lines FROM ban \
     WHERE jail = (SELECT id FROM jail WHERE name = ?1) AND offender = ?2";
@@ -174,4 +177,4 @@ pub(crate) const ALL_WINDOWS: &str = "SELECT jail, offender, entries, lines, due
 pub(crate) const ALL_HISTORIES: &str = "SELECT jail, offender, bans, last FROM history";
 pub(crate) const ALL_POSITIONS: &str = "SELECT log, cursor, time FROM position";
 pub(crate) const ALL_UNRESOLVED: &str =
-    "SELECT jail, name, time, pid, advance, lines FROM unresolved ORDER BY name, number";
+    "SELECT jail, name, time, pid, advance, lines, captures FROM unresolved ORDER BY name, number";

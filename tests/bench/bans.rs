@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use banishd::daemon::clock;
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Change, Remembered};
-use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::failure::{Captures, Failure, Who};
 use banishd::engine::record::{Cursor, LogName, Position};
 use banishd::engine::settings::{FirewallChoice, JailName, JailRules};
 use banishd::engine::time::Span;
@@ -126,6 +126,7 @@ fn words(count: u32) -> Vec<(Vec<Failure>, Position)> {
         pid: Some(number),
         advance: false,
         lines: Vec::new(),
+        captures: Captures::default(),
     };
     let failures: Vec<Failure> = (0..count * FAILURES).map(failure).collect();
     let position = |number: usize| Position {

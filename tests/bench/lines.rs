@@ -172,6 +172,7 @@ fn look() -> Look {
         is_live: false,
         find_time: Span::from_usec(u64::MAX),
         max_matches: 5,
+        ..Look::default()
     }
 }
 

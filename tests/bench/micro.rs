@@ -7,7 +7,7 @@ use banishd::config::load;
 use banishd::engine::Engine;
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Effect, Outcome, Remembered};
-use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::failure::{Captures, Failure, Who};
 use banishd::engine::filter::{Filter, Look, Memory};
 use banishd::engine::ledger::Ledger;
 use banishd::engine::ledger::ban::{Ban, Origin};
@@ -79,6 +79,7 @@ fn engine_counts_and_bans(bencher: Bencher<'_, '_>) {
         pid: Some(number),
         advance: false,
         lines: Vec::new(),
+        captures: Captures::default(),
     };
     let failures: Vec<Failure> = (0..COUNT).map(failure).collect();
     bencher
@@ -105,6 +106,7 @@ fn engine_counts(bencher: Bencher<'_, '_>) {
         pid: Some(number),
         advance: false,
         lines: Vec::new(),
+        captures: Captures::default(),
     };
     let failures: Vec<Failure> = (0..COUNT).map(failure).collect();
     bencher

@@ -84,7 +84,7 @@ proptest! {
             for (message, step) in log.iter().zip(&steps) {
                 now = now.plus(Span::from_secs(*step));
                 let record = Record { time: now, message, is_dated, ..Record::default() };
-                let look = Look { now, is_live, find_time: Span::from_secs(600), max_matches };
+                let look = Look { now, is_live, find_time: Span::from_secs(600), max_matches, ..Look::default() };
                 let [one, other] = &mut memories;
 
                 let found = filter.find(one, &record, &look);

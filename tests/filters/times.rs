@@ -23,7 +23,7 @@ fn second(is_live: bool, lines: &[&str]) -> Option<u64> {
         now: Timestamp::from_usec(NOW * 1_000_000),
         is_live,
         find_time: Span::from_secs(600),
-        max_matches: 0,
+        ..Look::default()
     };
     let mut found = None;
     for line in lines {

@@ -242,35 +242,195 @@ fn an_ignorecommand_decides_before_anything_is_persisted() {
     let Question::Ignore(question) = question else {
         panic!("{question:?}")
     };
-    assert_eq!(question.command, "/bin/ask <ip>");
     assert_eq!(
         (question.offender, question.failures),
         (offender("192.0.2.1"), 3)
     );
 }
 
+/// A jail that asks as whom somebody failed.
+fn asks_of_users(jail: &mut JailSettings) {
+    jail.ignore_command = Some("/bin/ask <F-USER> <ip>".to_owned());
+}
+
+/// The users that the open questions are about.
+fn asked_users(sim: &Sim) -> Vec<&str> {
+    fn user(question: &Question) -> &str {
+        match question {
+            Question::Ignore(facts) => facts.captures.text("user").unwrap_or_default(),
+            other => panic!("{other:?}"),
+        }
+    }
+    sim.asked.values().map(user).collect()
+}
+
 #[test]
 fn what_an_ignorecommand_said_holds_as_ignorecache_says() {
-    for (key, questions) in [("<ip>", 2), ("<F-USER>", 3)] {
+    let first = ("alice", "192.0.2.1", 0);
+    for (key, second, again) in [
+        ("<ip>", ("alice", "192.0.2.1", 100), false),
+        ("<ip>", ("alice", "192.0.2.1", 301), true),
+        ("<ip>", ("alice", "192.0.2.7", 0), true),
+        ("<F-USER>", ("alice", "192.0.2.7", 0), false),
+        ("<F-USER>", ("bob", "192.0.2.1", 0), true),
+        ("<F-USER>@<ip-host>", ("alice", "192.0.2.1", 0), false),
+        ("<F-USER>@<ip-host>", ("alice", "192.0.2.7", 0), true),
+        ("<F-USER>@<ip-host>", ("bob", "192.0.2.1", 0), true),
+        ("<F-USER><F-PORT>", ("alice", "192.0.2.7", 0), false),
+        ("<jail.name> <family>", ("bob", "192.0.2.7", 0), false),
+        ("<jail.name> <family>", ("bob", "2001:db8::7", 0), true),
+        ("<time>", ("alice", "192.0.2.7", 1), true),
+        ("no tags", ("bob", "192.0.2.7", 1), false),
+    ] {
         let mut sim = Sim::with(with(|jail| {
-            asks_a_command(jail);
+            asks_of_users(jail);
             jail.ignore_cache = Some(IgnoreCache {
                 key: key.to_owned(),
                 max_count: 10,
                 max_time: Span::from_secs(300),
             });
         }));
-        for wait in [100, 301, 0] {
-            fail(&mut sim, "192.0.2.1", 3);
-            if !sim.asked.is_empty() {
+        for ((user, who, wait), asks) in [(first, true), (second, again)] {
+            sim.jump(Span::from_secs(wait));
+            (0..3).for_each(|_| sim.fail_as(user, "sshd", who));
+            assert_eq!(!sim.asked.is_empty(), asks, "{key}: {user} {who}");
+            if asks {
                 sim.reply(Answer::Ignore(true));
             }
-            sim.pass(wait);
         }
-        assert_eq!(spared(&sim), 3);
-        let asked = sim.effects.iter().filter(|e| e.starts_with("Ask"));
-        assert_eq!(asked.count(), questions, "{key}");
+        assert_eq!(spared(&sim), 2);
     }
+}
+
+#[test]
+fn an_ignorecommand_is_asked_of_each_kind_of_failure_and_what_it_spares_does_not_count() {
+    let mut sim = Sim::with(with(asks_of_users));
+    for user in ["root", "root", "backup"] {
+        sim.fail_as(user, "sshd", "192.0.2.1");
+    }
+    assert_eq!(asked_users(&sim), ["backup"], "the last straw first");
+    sim.reply(Answer::Ignore(true));
+    assert!(sim.ledger().is_empty() && sim.asked.is_empty());
+
+    sim.fail_as("root", "sshd", "192.0.2.1");
+    assert_eq!(asked_users(&sim), ["root"], "two failures still count");
+    sim.reply(Answer::Ignore(false));
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +600"]);
+
+    for user in ["a", "b", "c"] {
+        sim.fail_as(user, "sshd", "192.0.2.7");
+    }
+    for user in ["c", "b", "a"] {
+        assert_eq!(asked_users(&sim), [user]);
+        sim.reply(Answer::Ignore(false));
+    }
+    assert_eq!(sim.ledger().len(), 2);
+
+    for user in ["a", "a", "backup"] {
+        sim.fail_as(user, "sshd", "192.0.2.8");
+    }
+    sim.reply(unknown());
+    sim.reply(unknown());
+    assert_eq!(sim.ledger().len(), 3, "no answer spares nobody");
+    assert_eq!(warnings(&sim), 1);
+}
+
+#[test]
+fn failures_that_come_while_an_ignorecommand_is_asked_hide_no_others() {
+    let mut sim = Sim::with(with(asks_of_users));
+    for user in ["root", "root", "backup", "backup", "backup", "backup"] {
+        sim.fail_as(user, "sshd", "192.0.2.1");
+    }
+    sim.reply(Answer::Ignore(true));
+    sim.fail_as("root", "sshd", "192.0.2.1");
+    sim.reply(Answer::Ignore(false));
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +600"]);
+
+    for n in 0..500 {
+        sim.fail_as(&format!("user{n}"), "sshd", "192.0.2.7");
+    }
+    // The one that was asked first is not among the latest three.
+    for _ in 0..4 {
+        for n in 0..500 {
+            sim.fail_as(&format!("more{n}"), "sshd", "192.0.2.7");
+        }
+        assert_eq!(sim.ledger().len(), 1);
+        sim.reply(Answer::Ignore(false));
+    }
+    assert_eq!(sim.ledger().len(), 2);
+    assert!(sim.disk.windows.values().all(|window| window.count() <= 48));
+}
+
+#[test]
+fn what_a_question_needs_to_know_survives_a_restart() {
+    let mut sim = Sim::with(with(asks_of_users));
+    for user in ["alice", "bob", "carol"] {
+        sim.fail_as(user, "sshd", "192.0.2.1");
+    }
+    sim.reply(Answer::Ignore(false));
+    assert_eq!(asked_users(&sim), ["bob"]);
+    let (_, before) = sim.asked.first_key_value().unwrap();
+    let before = before.clone();
+
+    sim.restart();
+
+    assert_eq!(asked_users(&sim), ["carol"], "no answer was written down");
+    sim.reply(Answer::Ignore(false));
+    let (_, after) = sim.asked.first_key_value().unwrap();
+    assert_eq!(*after, before);
+}
+
+#[test]
+fn what_was_asked_under_other_settings_is_asked_again_and_the_old_answer_is_none() {
+    let mut sim = Sim::with(with(asks_a_command));
+    fail(&mut sim, "192.0.2.1", 3);
+    let old = sim.asked.pop_first().unwrap().0;
+    sim.reload(with(asks_a_command));
+    assert!(sim.asked.is_empty(), "nothing changed");
+
+    sim.reload(with(asks_of_users));
+    assert_eq!(sim.asked.len(), 1);
+    sim.engine.handle_answer(sim.now, old, Answer::Ignore(true));
+    sim.drain();
+    assert_eq!(spared(&sim), 0);
+    sim.reply(Answer::Ignore(false));
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +600"]);
+}
+
+#[test]
+fn a_jail_that_goes_away_while_it_asks_takes_the_question_along() {
+    let mut sim = Sim::with(with(asks_a_command));
+    fail(&mut sim, "192.0.2.1", 3);
+    let old = sim.asked.pop_first().unwrap().0;
+    sim.reload(settings(&["web"]));
+    sim.reload(with(asks_a_command));
+    fail(&mut sim, "192.0.2.1", 3);
+    assert_eq!(sim.asked.len(), 1, "it is another question now");
+
+    sim.engine.handle_answer(sim.now, old, Answer::Ignore(true));
+    sim.drain();
+    assert_eq!(spared(&sim), 0);
+    sim.reply(Answer::Ignore(false));
+    assert_eq!(sim.ledger(), ["sshd 192.0.2.1 +600"]);
+}
+
+#[test]
+fn a_jail_with_many_open_questions_leaves_others_theirs() {
+    let mut settings = settings(&["sshd", "web"]);
+    settings.jails.values_mut().for_each(asks_a_command);
+    let mut sim = Sim::with(settings);
+    for n in 0..600 {
+        let who = format!("198.18.{}.{}", n / 250, n % 250);
+        fail(&mut sim, &who, 3);
+    }
+    assert_eq!(sim.asked.len(), 512);
+    assert_eq!(sim.ledger().len(), 600 - 512, "what is known must do");
+
+    (0..3).for_each(|_| sim.fail("web", "192.0.2.1"));
+
+    assert_eq!(sim.asked.len(), 513);
+    sim.answer();
+    assert_eq!(sim.ledger().len(), 601);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use banishd::engine::address::Offender;
 use banishd::engine::effect::{Commit, JailRecord, Remembered};
-use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::failure::{Captures, Failure, Who};
 use banishd::engine::jail::window::{Entry, Window};
 use banishd::engine::ledger::ban::{Ban, History, Origin};
 use banishd::engine::record::{Cursor, LogName, Position};
@@ -46,6 +46,7 @@ pub(crate) fn numbered(number: u32) -> Commit {
     let entry = Entry {
         time: Timestamp::from_usec(number.into()),
         advance_of: Some(number),
+        captures: Captures::of([("user", "root")]),
     };
     let window = Window {
         entries: vec![entry; 3],
@@ -97,6 +98,7 @@ fn waiting(name: &str, number: u32) -> Failure {
         pid: Some(number),
         advance: number.is_multiple_of(2),
         lines: vec!["a line".into()],
+        captures: Captures::of([("user", "root")]),
     }
 }
 
@@ -240,13 +242,28 @@ pub(crate) fn any_ban() -> impl Strategy<Value = Ban> {
 }
 
 pub(crate) fn any_window() -> impl Strategy<Value = Window> {
-    let entry = (any_time(), prop::option::of(any::<u32>()))
-        .prop_map(|(time, advance_of)| Entry { time, advance_of });
+    let entry = (any_time(), prop::option::of(any::<u32>()), any_captures()).prop_map(
+        |(time, advance_of, captures)| Entry {
+            time,
+            advance_of,
+            captures,
+        },
+    );
     let entries = prop::collection::vec(entry, 0..5);
     (entries, any_lines(), any::<bool>()).prop_map(|(entries, lines, is_due)| Window {
         entries,
         lines,
         is_due,
+    })
+}
+
+fn any_captures() -> impl Strategy<Value = Captures> {
+    let texts = prop::collection::btree_map("[a-z]{1,5}", "[ -~é\n]{0,9}", 0..3);
+    texts.prop_map(|texts| {
+        let texts = texts
+            .iter()
+            .map(|(group, text)| (group.as_str(), text.as_str()));
+        Captures::of(texts)
     })
 }
 
@@ -260,16 +277,18 @@ fn any_unresolved() -> impl Strategy<Value = (Box<str>, Vec<Failure>)> {
         any_time(),
         any::<(Option<u32>, bool)>(),
         any_lines(),
+        any_captures(),
     );
     let name = prop::sample::select(vec!["a.example", "b.example"]);
     (name, prop::collection::vec(failure, 0..3)).prop_map(|(name, failures)| {
-        let failure = |(jail, time, (pid, advance), lines)| Failure {
+        let failure = |(jail, time, (pid, advance), lines, captures)| Failure {
             jail,
             who: Who::Name(name.into()),
             time,
             pid,
             advance,
             lines,
+            captures,
         };
         (name.into(), failures.into_iter().map(failure).collect())
     })

@@ -10,7 +10,7 @@ use banishd::engine::command::{Command, Refusal, Reply, RequestId};
 use banishd::engine::effect::{
     Answer, AskId, Change, Commit, Effect, Event, JailRecord, Outcome, Question, Remembered,
 };
-use banishd::engine::filter::failure::{Failure, Who};
+use banishd::engine::filter::failure::{Captures, Failure, Who};
 use banishd::engine::filter::{Filter, FilterSpec};
 use banishd::engine::jail::window::Window;
 use banishd::engine::ledger::ban::{Ban, History};
@@ -421,6 +421,18 @@ impl Sim {
         self.deliver(self.log.len() - 1);
     }
 
+    /// Somebody fails once, as this user.
+    pub(crate) fn fail_as(&mut self, user: &str, name: &str, who: &str) {
+        self.log_failure(name, who, None, false);
+        self.captured(user);
+        self.deliver(self.log.len() - 1);
+    }
+
+    /// The last line of the log captured this user.
+    pub(crate) fn captured(&mut self, user: &str) {
+        self.log.last_mut().unwrap().captures = Captures::of([("user", user)]);
+    }
+
     /// Somebody fails while nobody looks.
     pub(crate) fn log_failure(&mut self, name: &str, who: &str, pid: Option<u32>, advance: bool) {
         let named = |_| Who::Name(who.into());
@@ -431,6 +443,7 @@ impl Sim {
             pid,
             advance,
             lines: vec![format!("failure {} of {who}", self.log.len()).into()],
+            captures: Captures::default(),
         });
     }
 
@@ -611,6 +624,9 @@ fn answer(question: &Question) -> Answer {
             Answer::Words(vec!["192.0.2.5".into(), "home.example".into()])
         }
         Question::ReadIgnored(_) => Answer::Unknown("no such file".to_owned()),
+        Question::Ignore(asked) if asked.captures.text("user") == Some("backup") => {
+            Answer::Ignore(true)
+        }
         Question::Ignore(asked) => match asked.offender.to_string().as_str() {
             "192.0.2.2" => Answer::Ignore(true),
             "2001:db8::1" => Answer::Unknown("it crashed".to_owned()),
@@ -622,7 +638,10 @@ fn answer(question: &Question) -> Answer {
 /// What a question is about.
 fn topic(question: &Question) -> String {
     match question {
-        Question::Ignore(asked) => format!("{} {}", asked.jail, asked.offender),
+        Question::Ignore(asked) => {
+            let user = asked.captures.text("user");
+            format!("{} {} {user:?}", asked.jail, asked.offender)
+        }
         other => format!("{other:?}"),
     }
 }

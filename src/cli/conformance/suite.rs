@@ -177,6 +177,7 @@ impl<'a> Suite<'a> {
             is_live: false,
             find_time: Span::from_usec(u64::MAX),
             max_matches: 1000,
+            ..Look::default()
         };
         let trial = filter.trial(&mut case.memory, &record, &look);
         let patterns = &filter.spec().fail;

@@ -126,6 +126,7 @@ impl Test {
             is_live: false,
             find_time: Span::from_usec(u64::MAX),
             max_matches: usize::from(u16::MAX),
+            ..Look::default()
         };
         let mut memory = Memory::default();
         let mut report = Report::new(&filter, json, &self.show);

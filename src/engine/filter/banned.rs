@@ -35,6 +35,7 @@ impl Filter {
             is_live: false,
             find_time: Span::from_usec(u64::MAX),
             max_matches,
+            wants_fields: true,
         };
         let found = self.find(&mut Memory::default(), &record, &look);
         found.filter(|found| found.who == Who::Address(*offender))

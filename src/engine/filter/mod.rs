@@ -20,13 +20,13 @@ mod sight;
 mod slots;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem::take;
 use std::sync::Arc;
 
 use crate::engine::filter::date::{DateMemory, Dates};
-use crate::engine::filter::failure::Who;
+use crate::engine::filter::failure::{Captures, Who};
 use crate::engine::filter::memory::{Complaint, Complaints, Past, Scratch};
 use crate::engine::filter::pattern::{Dialect, Lines, PatternError};
 use crate::engine::filter::rule::Rule;
@@ -140,6 +140,8 @@ pub struct Look {
     pub find_time: Span,
     /// So many lines are kept for [`Found::lines`].
     pub max_matches: usize,
+    /// Whether anybody wants to know [`Found::fields`].
+    pub wants_fields: bool,
 }
 
 /// A compiled filter. Cloning is cheap; equality is that of the text.
@@ -159,6 +161,20 @@ pub struct Found {
     pub rule: usize,
     /// See [`failure::Failure::lines`].
     pub lines: Vec<Box<str>>,
+    /// All that was captured, as in [`Hit::fields`]; empty unless [`Look::wants_fields`].
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// What these groups captured.
+    #[must_use]
+    pub fn captures(&self, groups: &BTreeSet<String>) -> Captures {
+        let captured = groups.iter().filter_map(|group| {
+            let text = self.fields.get(group)?;
+            Some((group.as_str(), text.as_str()))
+        });
+        Captures::of(captured)
+    }
 }
 
 /// Everything there is to know of how a filter looks at a record, for `banishctl filter test`.

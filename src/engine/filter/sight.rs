@@ -113,8 +113,11 @@ impl Compiled {
             .fail
             .candidates(text)
             .find(|(index, rule)| complaints.heed(Part::Fail, *index, rule.search(text, groups)))?;
-        let judgement = sight.judge((&mut memory.past, complaints), (index, groups), None);
-        judgement.found(index, sight.reading.time.min(look.now))
+        let mut fields = BTreeMap::new();
+        let wanted = look.wants_fields.then_some(&mut fields);
+        let judgement = sight.judge((&mut memory.past, complaints), (index, groups), wanted);
+        let found = judgement.found(index, sight.reading.time.min(look.now))?;
+        Some(Found { fields, ..found })
     }
 
     /// Writes what the patterns see of a record to `scratch`. `None` if it is too old to matter.
@@ -384,6 +387,7 @@ impl Judgement {
             advance: self.advance,
             rule,
             lines: self.lines.into_vec(),
+            fields: BTreeMap::new(),
         })
     }
 }

@@ -50,11 +50,17 @@ pub struct Jail {
     stale: BTreeSet<(Timestamp, Offender)>,
     /// What the lines in all windows take.
     line_bytes: usize,
+    /// What is captured takes, in all that are not due.
+    capture_bytes: usize,
 }
 
 /// The lines of all windows of a jail take at most this much and one failure more; beyond it, lines are
 /// not kept.
 const LINES_MAX: usize = 4 << 20;
+
+/// What is captured takes at most this much, those whose verdict waits apart: the windows that failed longest
+/// ago give way, since a command that is asked without it could be asked anything.
+const CAPTURES_MAX: usize = 8 << 20;
 
 impl Jail {
     /// A jail that has seen nothing.
@@ -72,6 +78,7 @@ impl Jail {
             windows: BTreeMap::new(),
             stale: BTreeSet::new(),
             line_bytes: 0,
+            capture_bytes: 0,
         }
     }
 
@@ -110,14 +117,15 @@ impl Jail {
         let entry = Entry {
             time,
             advance_of: failure.pid.filter(|_| failure.advance),
+            captures: failure.captures.clone(),
+        };
+        let again = Entry {
+            advance_of: None,
+            ..entry.clone()
         };
         if window.push(entry, failure.pid, find_time, max_retry) {
             self.failures_total += 1;
-            let again = Entry {
-                advance_of: None,
-                ..entry
-            };
-            (1..weight).for_each(|_| window.add(again, max_retry));
+            (1..weight).for_each(|_| window.add(again.clone(), max_retry));
         }
         if !failure.lines.is_empty() && self.line_bytes < LINES_MAX {
             window.note(&failure.lines, max_matches);
@@ -135,6 +143,7 @@ impl Jail {
         self.forget(&offender);
         if !window.is_due {
             self.stale.insert((last, offender));
+            self.capture_bytes += window.capture_bytes();
         }
         self.line_bytes += window.line_bytes();
         self.windows.insert(offender, window);
@@ -146,6 +155,9 @@ impl Jail {
         if let Some(last) = window.last() {
             self.stale.remove(&(last, *offender));
         }
+        if !window.is_due {
+            self.capture_bytes -= window.capture_bytes();
+        }
         self.line_bytes -= window.line_bytes();
         Some(window)
     }
@@ -156,7 +168,8 @@ impl Jail {
         let cutoff = self.cutoff(time);
         let mut pruned = Vec::new();
         while let Some(&(last, offender)) = self.stale.iter().find(|(_, other)| other != newest) {
-            if last > cutoff && self.windows.len() <= limit {
+            let fits = self.windows.len() <= limit && self.capture_bytes <= CAPTURES_MAX;
+            if last > cutoff && fits {
                 break;
             }
             self.forget(&offender);

@@ -1,8 +1,12 @@
 //! The failures of one offender in one jail, as a true sliding window.
 //!
-//! Comes in: failures. Goes out: how many count. A window never holds more than `maxretry` entries,
-//! and its content is a function of the failures alone, never of when they were looked at.
+//! Comes in: failures. Goes out: how many count. A window never holds more than `maxretry` entries, one
+//! that is due a few times as many, and its content is a function of the failures and of answers about
+//! them alone, never of when they were looked at.
 
+use std::collections::BTreeSet;
+
+use crate::engine::filter::failure::Captures;
 use crate::engine::time::{Span, Timestamp};
 
 /// The latest failures of one offender, in the order they were logged.
@@ -12,24 +16,27 @@ pub struct Window {
     pub entries: Vec<Entry>,
     /// The latest lines that tell of them, at most `maxmatches`, each as [`cut`] leaves it.
     pub lines: Vec<Box<str>>,
-    /// There were enough, and the verdict waits for answers. Such a window is never forgotten.
+    /// There were enough, and the verdict waits for answers. Such a window is never forgotten, and no
+    /// failure in it.
     pub is_due: bool,
 }
 
 /// One counted failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// When it happened.
     pub time: Timestamp,
     /// Set while it was counted in advance: the connection whose next failure is the same attempt.
     pub advance_of: Option<u32>,
+    /// See [`Failure::captures`](crate::engine::filter::failure::Failure::captures).
+    pub captures: Captures,
 }
 
 impl Window {
     /// Counts `entry` and tells so, unless it was counted in advance on connection `pid`. Forgets
-    /// what is older than `find_time` before it, unless there were enough already, and what exceeds the
-    /// latest `max_retry`. An entry stamped later than the new one (the clock went back) stays: it did
-    /// happen before.
+    /// what is older than `find_time` before it, unless the verdict waits, and what exceeds the latest
+    /// `max_retry`. An entry stamped later than the new one (the clock went back) stays: it did happen
+    /// before.
     pub fn push(
         &mut self,
         entry: Entry,
@@ -37,27 +44,70 @@ impl Window {
         find_time: Span,
         max_retry: usize,
     ) -> bool {
-        let oldest = entry.time.minus(find_time);
-        self.entries.retain(|old| self.is_due || old.time > oldest);
-        if self.entries.is_empty() {
-            self.lines.clear();
+        if !self.is_due {
+            self.forget_until(entry.time.minus(find_time));
         }
         let settled = |old: &&mut Entry| pid.is_some() && old.advance_of == pid;
         if entry.advance_of.is_none()
             && let Some(old) = self.entries.iter_mut().rev().find(settled)
         {
             old.advance_of = None;
+            old.captures = entry.captures;
             return false;
         }
         self.add(entry, max_retry);
         true
     }
 
-    /// Counts `entry` once more.
+    /// Counts `entry` once more. While the verdict waits, failures of one kind push out none of another:
+    /// they may turn out not to count.
     pub fn add(&mut self, entry: Entry, max_retry: usize) {
-        self.entries.push(entry);
-        let excess = self.entries.len().saturating_sub(max_retry);
-        self.entries.drain(..excess);
+        if !self.is_due {
+            self.entries.push(entry);
+            let excess = self.entries.len().saturating_sub(max_retry);
+            self.entries.drain(..excess);
+            return;
+        }
+        let alike = |old: &Entry| old.captures == entry.captures;
+        if self.entries.iter().filter(|old| alike(old)).count() >= max_retry {
+            let oldest = self.entries.iter().position(alike);
+            oldest.map(|oldest| self.entries.remove(oldest));
+        }
+        if self.entries.len() < max_retry.saturating_mul(KINDS_MAX) {
+            self.entries.push(entry);
+        }
+    }
+
+    /// The kinds of failures in it, told apart by what was captured: the latest one's first.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Captures> {
+        let mut seen = BTreeSet::new();
+        let latest_first = self.entries.iter().rev().map(|entry| &entry.captures);
+        latest_first
+            .filter(|kind| seen.insert(*kind))
+            .cloned()
+            .collect()
+    }
+
+    /// How many failures of a kind are in it.
+    #[must_use]
+    pub fn count_kind(&self, kind: &Captures) -> u32 {
+        let alike = self.entries.iter().filter(|entry| entry.captures == *kind);
+        u32::try_from(alike.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Forgets the failures of a kind, and of the others what is older than `find_time` before the last.
+    pub fn forget_kind(&mut self, kind: &Captures, find_time: Span) {
+        self.entries.retain(|entry| entry.captures != *kind);
+        let last = self.last().unwrap_or_default();
+        self.forget_until(last.minus(find_time));
+    }
+
+    fn forget_until(&mut self, oldest: Timestamp) {
+        self.entries.retain(|entry| entry.time > oldest);
+        if self.entries.is_empty() {
+            self.lines.clear();
+        }
     }
 
     /// Keeps `lines`, cut, and forgets what exceeds the latest `most`.
@@ -73,6 +123,15 @@ impl Window {
     #[must_use]
     pub fn line_bytes(&self) -> usize {
         self.lines.iter().map(|line| line.len()).sum()
+    }
+
+    /// How many bytes its captures take.
+    #[must_use]
+    pub fn capture_bytes(&self) -> usize {
+        self.entries
+            .iter()
+            .map(|entry| entry.captures.length())
+            .sum()
     }
 
     /// How many failures are in it.
@@ -115,6 +174,9 @@ pub fn cut(line: &str) -> Box<str> {
     kept.into()
 }
 
+/// So many times `maxretry` failures are remembered while a verdict waits. No later one can matter.
+const KINDS_MAX: usize = 16;
+
 /// So much is remembered of a line.
 pub const LINE_MAX: usize = 256;
 
@@ -136,6 +198,7 @@ mod tests {
         Entry {
             time: Timestamp::from_usec(second * 1_000_000),
             advance_of: None,
+            captures: Captures::default(),
         }
     }
 

@@ -14,7 +14,7 @@ mod emit;
 mod escape;
 mod group;
 mod parse;
-mod tags;
+pub(crate) mod tags;
 
 use crate::engine::filter::pattern::ast::Node;
 

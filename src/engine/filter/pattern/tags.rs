@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
             self.skip(length);
             return self.meaning(text, at).map(Some);
         }
-        let Some(group) = field(name) else {
+        let Some(group) = group(name) else {
             return Ok(None);
         };
         self.skip(length);
@@ -127,8 +127,8 @@ fn meaning(name: &str, has_names: bool) -> Option<&'static str> {
     })
 }
 
-/// The group that `<F-NAME>` opens.
-fn field(name: &str) -> Option<String> {
+/// The group that `<F-NAME>` opens in a pattern, and whose text it stands for in a command.
+pub(crate) fn group(name: &str) -> Option<String> {
     let field = name.strip_prefix("F-")?;
     let good = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     if !field.starts_with(|c: char| c.is_ascii_uppercase()) || !field.chars().all(good) {
