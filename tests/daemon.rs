@@ -178,11 +178,6 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
         let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
 
         assert_eq!(answers, (Ok(vec![]), Ok(vec![]), Ok(vec![])));
-        let mut reloads = 0;
-        while let Ok(news) = visitor.bus.news.try_recv() {
-            reloads += usize::from(news == News::Reloading(true));
-        }
-        assert!(reloads <= 2, "who waits for the next one shares it");
     });
     visit.await.unwrap();
 }
