@@ -103,6 +103,34 @@ async fn another_daemon_goes_on_exactly_where_the_last_one_stopped() {
 }
 
 #[tokio::test]
+async fn a_jail_that_reads_no_log_counts_bans_over_restarts() {
+    let house = House::new();
+    house.count_bans();
+    let first = house.live(async |visitor| {
+        visitor.ban("192.0.2.1").await.unwrap();
+        visitor.ban("192.0.2.1").await.unwrap();
+        visitor.unban("192.0.2.1").await.unwrap();
+    });
+    first.await.unwrap();
+
+    let second = house.live(async |visitor| {
+        let jail = visitor.jail().await;
+        assert_eq!((&*jail.name, jail.failures_total), ("again", 1));
+        visitor.ban("192.0.2.1").await.unwrap();
+        let bans = |reply| Request::Bans {
+            jail: None,
+            after: None,
+            max: 9,
+            reply,
+        };
+        let bans = visitor.ask(bans).await;
+        let jails: Vec<&str> = bans.iter().map(|ban| &*ban.jail).collect();
+        assert_eq!(jails, ["again", "door"]);
+    });
+    second.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reload_takes_effect_between_two_entries() {
     let house = House::new();
     let visit = house.live(async |visitor| {

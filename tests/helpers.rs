@@ -76,6 +76,7 @@ impl Helpers {
              [window]\nignorecommand = true\n[gate]\nenabled = perhaps\nignorecommand = true\n"
         );
         fs::write(etc.join("jail.conf"), jail).unwrap();
+        mode(&etc.join("jail.conf"), 0o644);
         Self { directory, places }
     }
 
@@ -367,19 +368,22 @@ fn root_commands_are_taken_from_files_that_root_alone_can_have_written() {
 fn root_a_command_that_takes_too_long_is_ended() {
     let helpers = Helpers::with("echo before; sleep 1000");
 
-    let short = Duration::from_millis(50);
-    let reply = action::answer(request("door"), &helpers.layout(), short).unwrap();
-
-    let Reply::Ran {
-        timed_out: true,
-        status: None,
-        output,
-        ..
-    } = reply
-    else {
-        panic!("{reply:?}");
-    };
-    assert_eq!(output, "before");
+    // Long enough for a shell to begin, however busy the machine is.
+    let limits = [50, 500, 5_000, 50_000].map(Duration::from_millis);
+    let has_begun = limits.into_iter().any(|limit| {
+        let reply = action::answer(request("door"), &helpers.layout(), limit).unwrap();
+        let Reply::Ran {
+            timed_out: true,
+            status: None,
+            output,
+            ..
+        } = reply
+        else {
+            panic!("{reply:?}");
+        };
+        output == "before"
+    });
+    assert!(has_begun);
 }
 
 #[test]

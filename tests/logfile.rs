@@ -161,21 +161,29 @@ fn a_long_line_counts_by_its_beginning() {
 
 #[test]
 fn bytes_of_any_kind_are_harmless() {
-    let place = Place::new();
-    let mut log = place.log("auth.log");
-    let mut ear = Ear::listen(Known::new(), vec![place.jail("sshd", "auth.log")]);
+    for is_live in [true, false] {
+        let place = Place::new();
+        let mut log = place.log("auth.log");
+        let listen = || {
+            let mut ear = Ear::listen(Known::new(), vec![place.jail("sshd", "auth.log")]);
+            wait_until(|| ear.drain().is_caught_up);
+            ear
+        };
+        let before = is_live.then(listen);
 
-    for number in 0..100 {
-        let mut noise: Vec<u8> = (0..=255).cycle().skip(number).take(number * 31).collect();
-        noise.retain(|byte| *byte != b'\n');
-        noise.push(b'\n');
-        log.write(&noise);
-        log.write(&vec![0; number]);
-        let number = u32::try_from(number).unwrap();
-        log.say(number..number + 1);
+        for number in 0..100 {
+            let mut noise: Vec<u8> = (0..=255).cycle().skip(number).take(number * 31).collect();
+            // Of what looks like a date of long ago the daemon would be told.
+            noise.retain(|byte| *byte != b'\n' && !byte.is_ascii_digit());
+            noise.push(b'\n');
+            log.write(&noise);
+            log.write(&vec![0; number]);
+            let number = u32::try_from(number).unwrap();
+            log.say(number..number + 1);
+        }
+
+        before.unwrap_or_else(listen).expect(0..100);
     }
-
-    ear.expect(0..100);
 }
 
 #[test]
@@ -202,6 +210,31 @@ fn utf_16_is_read_with_and_without_its_mark() {
         let mut ear = ear.restart(vec![jail]);
         say(&mut log, 1);
         ear.expect(1..2);
+    }
+}
+
+#[test]
+fn the_first_jail_that_names_an_encoding_decides_for_all() {
+    let place = Place::new();
+    let encodings = [
+        None,
+        Some(encoding_rs::WINDOWS_1252),
+        Some(encoding_rs::KOI8_R),
+    ];
+    let jails = encodings.map(|encoding| Task {
+        encoding,
+        max_matches: 1,
+        ..place.jail("sshd", "auth.log")
+    });
+    let text = line(0).replace("root", "\u{e4}").into_bytes();
+    let text: Vec<u8> = text.into_iter().filter(|byte| *byte != 0xc3).collect();
+    place.log("auth.log").write(&text);
+
+    let mut ear = Ear::listen(Known::new(), jails.to_vec());
+    wait_until(|| ear.drain().heard.len() == 3);
+
+    for failure in &ear.heard {
+        assert!(failure.lines[0].contains("for \u{a4} from"), "{failure:?}");
     }
 }
 

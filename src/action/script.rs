@@ -205,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_name_is_the_one_that_is_set_and_nobody_is_asked() {
+        let script = Script::expand("<fq-hostname>", &facts("192.0.2.1", &[]));
+
+        assert_eq!(script.text, names::host().unwrap());
+    }
+
+    #[test]
     fn a_value_that_means_something_to_a_shell_never_enters_the_script() {
         for special in "\\#&;`|*?~<>^()[]{}$'\"\n\r\t\u{7}".chars() {
             let line = format!("a{special}b");

@@ -128,6 +128,7 @@ pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
     line("Problem", jail.problem.clone());
     line("Units", jail.units.join(" "));
     line("Matches", jail.matches.join(" + "));
+    line("Bans of", jail.bans_of.join(" "));
     line("Ports", jail.ports.join(" "));
     if jail.max_failures > 0 {
         line("Policy", policy(jail));
@@ -423,6 +424,20 @@ mod tests {
         nginx-http-auth  failed     0        0      0  -
         sshd             active    12        3    340  5min 1s ago
         ");
+    }
+
+    #[test]
+    fn a_jail_that_counts_bans_says_whose() {
+        let recidive = Jail {
+            name: "recidive".to_owned(),
+            state: "active".to_owned(),
+            bans_of: vec!["nginx".to_owned(), "sshd".to_owned()],
+            ports: vec!["all".to_owned()],
+            max_failures: 3,
+            ..Jail::default()
+        };
+        let shown = jail(&recidive, NOW, PLAIN);
+        assert!(shown.contains("\n   Bans of: nginx sshd\n"), "{shown}");
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! Comes in: all jails' texts and the name of one. Goes out: valid settings, or why the jail cannot run,
 //! and every diagnostic on the way. One jail never sees another.
 
+use std::collections::BTreeSet;
+
 use crate::config::LogType;
 use crate::config::action::ResolvedAction;
 use crate::config::backend::{self, Backend};
-use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::bans;
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::encoding;
 use crate::config::options;
 use crate::config::reading::Reading;
@@ -39,6 +42,8 @@ pub(crate) struct Read {
     pub(crate) problems: Vec<Diagnostic>,
     /// A file of it could not be read.
     pub(crate) incomplete: bool,
+    /// What says that it counts the bans of other jails; of which is not known yet.
+    pub(crate) bans: Option<Place>,
 }
 
 /// More failures than this are not remembered for one offender.
@@ -50,6 +55,7 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
         outcome: Outcome::Disabled,
         problems: Vec::new(),
         incomplete: false,
+        bans: None,
     };
     let broken = |jails: &Jails<'_>, section: &str| jails.layers.tree.broken.get(section).cloned();
     if let Some(reason) = broken(jails, section) {
@@ -74,9 +80,10 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
         section,
         services,
         incomplete: false,
+        bans: None,
     };
     let (settings, problems) = reader.read();
-    read.incomplete = reader.incomplete;
+    (read.incomplete, read.bans) = (reader.incomplete, reader.bans);
     let errors = problems
         .iter()
         .filter(|problem| problem.level == Level::Error);
@@ -105,17 +112,23 @@ pub(crate) fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnost
 pub(crate) fn log_type(jails: &mut Jails<'_>, section: &str) -> LogType {
     let backend = jails.option(section, "backend").and_then(Result::ok);
     let backend = backend.and_then(|value| backend::parse(&value).ok());
-    if matches!(backend, Some(Backend::Systemd(_))) {
-        return LogType::Journal;
+    match backend {
+        Some(Backend::Systemd(_)) => return LogType::Journal,
+        Some(Backend::Bans) => return LogType::File,
+        _ => {}
     }
     let mut reader = Reader {
         jails,
         section,
         services: "",
         incomplete: false,
+        bans: None,
     };
     let mut jail = reader.resolve(LogType::File);
-    let found = source::files(&mut jail.reading);
+    if reader.counts_bans(&jail, &Backend::Auto).is_some() {
+        return LogType::File;
+    }
+    let found = source::files(&mut jail.reading, true);
     match matches!(found, Found::Nothing) && matches!(jail.falls_back(), Fallback::Journal(_)) {
         true => LogType::Journal,
         false => LogType::File,
@@ -128,6 +141,7 @@ struct Reader<'a, 'b> {
     section: &'a str,
     services: &'a str,
     incomplete: bool,
+    bans: Option<Place>,
 }
 
 impl Reader<'_, '_> {
@@ -142,7 +156,7 @@ impl Reader<'_, '_> {
         };
         let log = match backend {
             Backend::Systemd(_) => LogType::Journal,
-            Backend::Auto | Backend::Polling => LogType::File,
+            Backend::Auto | Backend::Polling | Backend::Bans => LogType::File,
         };
         let mut jail = self.resolve(log);
         if jail.reading.has_error() || problem.is_some() {
@@ -151,21 +165,33 @@ impl Reader<'_, '_> {
             jail.reading.problems.extend(problem);
             return (None, jail.reading.problems);
         }
-        let found = match backend {
-            Backend::Systemd(_) => Found::Nothing,
-            Backend::Auto | Backend::Polling => source::files(&mut jail.reading),
+        let Some(source) = self.source(&mut jail, &backend) else {
+            return (None, jail.reading.problems);
         };
-        let source = match found {
-            Found::Files(files) => Some(Source {
+        self.bans.clone_from(&source.bans);
+        let settings = jail.settings(&backend, source, self.services);
+        (settings, jail.reading.problems)
+    }
+
+    /// Where the lines come from, nowhere after an error; `None` for a jail that is off.
+    fn source(&mut self, jail: &mut Jail, backend: &Backend) -> Option<Source> {
+        let bans = self.counts_bans(jail, backend);
+        let found = match backend {
+            Backend::Systemd(_) | Backend::Bans => Found::Nothing,
+            Backend::Auto | Backend::Polling => source::files(&mut jail.reading, bans.is_none()),
+        };
+        let source = match (found, backend) {
+            (Found::Files(files), _) => Some(Source {
                 files,
                 ..Source::default()
             }),
-            Found::Closed => None,
-            Found::Nothing if log == LogType::Journal => jail.journal(&backend),
-            Found::Nothing => match jail.falls_back() {
+            (Found::Closed, _) => None,
+            (Found::Nothing, _) if bans.is_some() => None,
+            (Found::Nothing, Backend::Systemd(_)) => jail.journal(backend),
+            (Found::Nothing, _) => match jail.falls_back() {
                 Fallback::Journal(note) => {
-                    jail = self.resolve(LogType::Journal);
-                    let source = jail.journal(&backend);
+                    *jail = self.resolve(LogType::Journal);
+                    let source = jail.journal(backend);
                     if let (Some(note), Some(source)) = (note, &source) {
                         let because = source.because.map(|name| format!(", by {name}"));
                         let remedy = format!(
@@ -177,12 +203,28 @@ impl Reader<'_, '_> {
                     }
                     source
                 }
-                Fallback::Off => return (None, jail.reading.problems),
+                Fallback::Off => return None,
                 Fallback::None => None,
             },
         };
-        let settings = jail.settings(&backend, source.unwrap_or_default(), self.services);
-        (settings, jail.reading.problems)
+        let mut source = source.unwrap_or_default();
+        let by_match = || jail.reading.place_of("journalmatch");
+        source.bans = bans.or_else(|| bans::are_meant(&source.matches).then(by_match));
+        Some(source)
+    }
+
+    /// What says that the jail counts bans, if `backend` or `logpath` does.
+    fn counts_bans(&mut self, jail: &Jail, backend: &Backend) -> Option<Place> {
+        match backend {
+            Backend::Bans => Some(jail.reading.place_of("backend")),
+            Backend::Systemd(_) => None,
+            Backend::Auto | Backend::Polling => {
+                let target = self.jails.log_target();
+                let mut lines = jail.reading.lines("logpath").into_iter();
+                let line = lines.find(|(line, _)| bans::is_log(line, target.as_deref()));
+                line.map(|(_, place)| place)
+            }
+        }
     }
 
     fn resolve(&mut self, log: LogType) -> Jail {
@@ -292,6 +334,7 @@ impl Jail {
             files: source.files,
             polls: *backend == Backend::Polling,
             encoding: reading.parsed("logencoding", encoding::encoding).flatten(),
+            bans_of: BTreeSet::new(),
             filter: filter?,
             rules: rules?,
             max_retry: reading

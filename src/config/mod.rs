@@ -41,6 +41,7 @@ mod rules;
 mod spec;
 
 mod backend;
+mod bans;
 mod logs;
 mod source;
 mod units;
@@ -183,6 +184,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         .sections()
         .map(|(section, place)| (section.to_owned(), place.clone()));
     let sections: Vec<(String, Place)> = sections.collect();
+    let mut counting = Vec::new();
     for (section, place) in sections {
         let Some(name) = JailName::new(&section) else {
             problems.push(Diagnostic::error(
@@ -197,11 +199,15 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         settings.incomplete |= read.incomplete;
         match read.outcome {
             Outcome::Disabled => continue,
-            Outcome::Ready(jail) => drop(settings.jails.insert(name, *jail)),
+            Outcome::Ready(jail) => {
+                counting.extend(read.bans.map(|place| (name.clone(), place)));
+                settings.jails.insert(name, *jail);
+            }
             Outcome::Failed(reason) => drop(settings.failed.insert(name, reason)),
         }
         problems.extend(options::slips(&jails.layers.tree, &section, &referenced));
     }
+    bans::assign(&mut settings.jails, counting, problems);
 }
 
 /// A file of the package is gone.

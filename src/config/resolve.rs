@@ -177,6 +177,21 @@ impl<'a> Jails<'a> {
         scope.value(key)
     }
 
+    /// Where fail2ban would write its log, if that is a file and not where it is usually.
+    pub(crate) fn log_target(&mut self) -> Option<String> {
+        let layout = self.library.layout();
+        let layers = self.library.read(layout.global);
+        let scope = Scope {
+            tree: &layers.tree,
+            section: DEFINITION,
+            given: &Given::new(),
+            fuel: &Fuel::default(),
+        };
+        let target = scope.value("logtarget")?.ok()?.text;
+        let path = target.split('[').next().unwrap_or_default().trim();
+        path.starts_with('/').then(|| path.to_owned())
+    }
+
     /// The files of a filter.
     pub(crate) fn filter(&mut self, name: &str) -> Arc<Layers> {
         self.library.read(&format!("filter.d/{name}"))

@@ -22,6 +22,8 @@ pub(crate) struct Source {
     pub(crate) because: Option<&'static str>,
     /// Which files.
     pub(crate) files: Vec<LogFile>,
+    /// What says that it counts the bans of other jails, if anything does.
+    pub(crate) bans: Option<Place>,
 }
 
 /// What came of the files.
@@ -34,8 +36,8 @@ pub(crate) enum Found {
     Closed,
 }
 
-/// Looks for the files of `logpath`.
-pub(crate) fn files(reading: &mut Reading) -> Found {
+/// Looks for the files of `logpath`. Where they are not `needed`, such as cannot be read are not missed.
+pub(crate) fn files(reading: &mut Reading, needed: bool) -> Found {
     let mut files = Vec::new();
     let mut readable = 0;
     let mut unreadable = Vec::new();
@@ -66,13 +68,13 @@ pub(crate) fn files(reading: &mut Reading) -> Found {
     for ((path, obstacle), place) in unreadable.into_iter().take(SHOWN_MAX) {
         let (message, remedy) = (obstacle.message(&path), obstacle.remedy(&path));
         match readable {
-            0 => reading.error(&place, message, remedy),
+            0 if needed => reading.error(&place, message, remedy),
             _ => reading.warn(&place, message, remedy),
         }
     }
     match (readable, count) {
-        (0, 0) => Found::Nothing,
-        (0, _) => Found::Closed,
+        (0, 1..) if needed => Found::Closed,
+        (0, _) => Found::Nothing,
         _ => Found::Files(files),
     }
 }
@@ -106,14 +108,14 @@ pub(crate) fn journal(
             }
             Journal::Files(files)
         }
-        Backend::Auto | Backend::Polling => Journal::System,
+        Backend::Auto | Backend::Polling | Backend::Bans => Journal::System,
     };
     let matches = trusted(reading, matches, &place);
     Some(Source {
         journal,
         matches,
         because,
-        files: Vec::new(),
+        ..Source::default()
     })
 }
 

@@ -49,6 +49,9 @@ fn of_units(units: &[&str]) -> Matches {
         .iter()
         .map(|unit| group("_SYSTEMD_UNIT", format!("{unit}.service")))
         .collect();
+    if units.is_empty() {
+        groups.push(group("_UID", "0".to_owned()));
+    }
     // OpenSSH may have one instance of a template for each connection.
     if units.contains(&"sshd") {
         groups.extend(
@@ -73,8 +76,26 @@ fn units(name: &str) -> Option<&'static [&'static str]> {
         .map(|(_, units)| *units)
 }
 
-/// Services, and what their units are called in Debian, Fedora, Arch and openSUSE.
-const SERVICES: [(&str, &[&str]); 62] = [
+/// What starts servers that cannot start themselves.
+const INETD: &[&str] = &["inetd", "openbsd-inetd", "inetutils-inetd", "xinetd"];
+
+/// What runs PHP.
+const PHP: &[&str] = &[
+    "apache2",
+    "httpd",
+    "lighttpd",
+    "php-fpm",
+    "php7.4-fpm",
+    "php8.1-fpm",
+    "php8.2-fpm",
+    "php8.3-fpm",
+    "php8.4-fpm",
+    "php8.5-fpm",
+];
+
+/// Services, and what their units are called in Debian, Fedora, Arch and openSUSE. Without units it is
+/// whatever runs as root.
+const SERVICES: [(&str, &[&str]); 70] = [
     ("3proxy", &["3proxy"]),
     ("apache", &["apache2", "httpd"]),
     ("apache2", &["apache2", "httpd"]),
@@ -97,12 +118,15 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("directadmin", &["directadmin"]),
     ("dovecot", &["dovecot"]),
     ("dropbear", &["dropbear"]),
+    ("drupal", PHP),
     ("ejabberd", &["ejabberd"]),
     ("exim", &["exim4", "exim"]),
     ("exim4", &["exim4", "exim"]),
     ("freeswitch", &["freeswitch"]),
+    ("froxlor", PHP),
     ("gitea", &["gitea"]),
     ("grafana", &["grafana-server"]),
+    ("gssftpd", INETD),
     ("guacamole", &["guacd"]),
     ("haproxy", &["haproxy"]),
     ("httpd", &["apache2", "httpd"]),
@@ -121,8 +145,10 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("nsd", &["nsd"]),
     ("openhab", &["openhab"]),
     ("openvpn", &["openvpn", "openvpn-server@server"]),
+    ("pam", &[]),
     ("perdition", &["perdition"]),
     ("php-fpm", &["php-fpm"]),
+    ("phpmyadmin", PHP),
     ("portsentry", &["portsentry"]),
     ("postfix", &["postfix", "postfix@-"]),
     ("postgresql", &["postgresql", "postgresql@main"]),
@@ -133,6 +159,7 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("qmail", &["qmail"]),
     ("scanlogd", &["scanlogd"]),
     ("sendmail", &["sendmail"]),
+    ("sieve", &["cyrus-imapd"]),
     ("slapd", &["slapd"]),
     ("softethervpn", &["softether-vpnserver", "vpnserver"]),
     ("sogo", &["sogo", "sogod"]),
@@ -141,9 +168,11 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("sshd", &["ssh", "sshd"]),
     ("stunnel", &["stunnel4", "stunnel"]),
     ("traefik", &["traefik"]),
+    ("uwimap", INETD),
     ("vaultwarden", &["vaultwarden", "bitwarden"]),
     ("vsftpd", &["vsftpd"]),
     ("webmin", &["webmin"]),
+    ("wuftpd", INETD),
     ("xinetd", &["xinetd"]),
     ("xrdp", &["xrdp", "xrdp-sesman"]),
     ("znc", &["znc"]),
@@ -175,12 +204,6 @@ mod tests {
                 "_SYSTEMD_UNIT=postfix.service + _SYSTEMD_UNIT=postfix@-.service by the jail's name",
             ),
             (
-                "apache2",
-                "",
-                "x",
-                "_SYSTEMD_UNIT=apache2.service + _SYSTEMD_UNIT=httpd.service by the filter's name",
-            ),
-            (
                 "mine",
                 "murmur",
                 "postfix",
@@ -199,7 +222,8 @@ mod tests {
                 "_SYSTEMD_UNIT=myapp.service by the filter's _daemon",
             ),
             ("nginxes", "\\S*", "sshdx", ""),
-            ("pam-generic", "(?:a|b)", "", ""),
+            ("pam-generic", "(?:a|b)", "", "_UID=0 by the filter's name"),
+            ("generic-pam", "(?:a|b)", "", ""),
             ("mine", "a.b", "", ""),
             ("mine", "-x", "", ""),
         ] {

@@ -1,5 +1,7 @@
-//! Requests of the bus: commands go to the engine and are answered by its effect, questions are
-//! answered at once.
+//! Requests of the bus, answered.
+//!
+//! Comes in: a request with a place for its answer. Goes out: a command to the engine, which answers by
+//! an effect, or the answer at once. It changes nothing itself.
 
 use tracing::warn;
 

@@ -1,6 +1,8 @@
 //! A reload: read, check, have every reader take its new tasks, and only then the engine the new
 //! settings, so that every record is judged by one configuration.
 //!
+//! Comes in: somebody who wants one. Goes out, when it is in force: what was warned of, or why not.
+//!
 //! A configuration with errors that the old one did not have changes nothing: the old one stays and
 //! whoever asked reads why. Errors that stood already keep nobody from changing something else.
 

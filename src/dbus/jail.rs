@@ -172,6 +172,12 @@ impl Jail {
         self.setting(|s| matches(&s.matches)).await
     }
 
+    /// The jails whose bans count as failures here.
+    #[zbus(property)]
+    async fn bans_of(&self) -> Result<Vec<String>> {
+        self.setting(bans_of).await
+    }
+
     /// The destination ports that an offender is kept from, such as 22/tcp; all means every port,
     /// no protocol means every protocol that has ports.
     #[zbus(property)]
@@ -286,6 +292,11 @@ pub(crate) fn units(matches: &Matches) -> Vec<String> {
         .flatten()
         .collect();
     named.into_iter().cloned().collect()
+}
+
+/// The jails whose bans are failures here.
+pub(crate) fn bans_of(settings: &JailSettings) -> Vec<String> {
+    settings.bans_of.iter().map(ToString::to_string).collect()
 }
 
 /// The match groups, each as `FIELD=value FIELD=value`.

@@ -34,6 +34,7 @@ mod asks;
 mod configure;
 mod decide;
 mod outbox;
+mod repeat;
 mod round;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,8 @@ pub struct Engine {
     /// Failures of names from the store, until who must not be banned is known: decisions that a restart
     /// interrupted wait for that.
     interrupted: Option<Vec<Failure>>,
+    /// Bans that have just begun, and when, for the jails that count them.
+    begun: Vec<(Key, Timestamp)>,
     outbox: Outbox,
     round: Round,
 }
@@ -275,6 +278,7 @@ impl Engine {
         self.outbox.mark_history(self.now, key.clone());
         self.outbox.mark_lines(self.now, key.clone(), lines);
         self.enforce(key, ban);
+        self.begun.push((key.clone(), since));
         true
     }
 
@@ -325,10 +329,11 @@ impl Engine {
         });
     }
 
-    /// While old records are being caught up with, the time they have reached.
+    /// While old records are being caught up with, the time they have reached: the beginning, if there
+    /// were none before.
     fn horizon(&self) -> Option<Timestamp> {
         let reached = self.positions.values().map(|position| position.time);
-        reached.min().filter(|_| !self.caught_up)
+        (!self.caught_up).then(|| reached.min().unwrap_or_default())
     }
 
     /// Ends the bans whose time is over, and was over at `horizon`.

@@ -13,6 +13,7 @@ use banishd::sys::service_view::{View, take};
 
 use crate::config::root;
 use crate::dbus::bus::{banishctl, text};
+use crate::support::copy_program;
 
 fn verify(admin: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(banishctl());
@@ -167,7 +168,7 @@ fn root_files_that_the_reader_may_not_read_fail_their_jails_alone() {
     let jails: String = jails.map(|(path, name)| jail(name, path)).collect();
     fs::write(tree.path().join("jail.local"), jails).expect("a file");
     let program = tree.path().join("banishctl");
-    fs::copy(banishctl(), &program).expect("a program");
+    copy_program(banishctl(), &program);
     let vendor = tree.path().join("vendor/filter.d");
     fs::create_dir_all(&vendor).expect("a directory");
     for name in ["banishd.conf", "jail.conf", "filter.d/sshd.conf"] {

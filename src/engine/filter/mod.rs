@@ -4,6 +4,7 @@
 //! [`Found`], if the record tells of a failed attempt. It does no I/O, is bounded in time and memory
 //! whatever a record holds, and costs little on one that matches nothing.
 
+mod banned;
 pub mod date;
 pub mod failure;
 pub mod memory;
