@@ -44,10 +44,12 @@ complete -F _banishctl_jails -o nosort -o bashdefault -o default banishctl
             made
         }
         _ => {
-            let words = OF_JAILS.replace('|', " ");
+            let verbs = OF_JAILS.split('|');
+            let verbs = verbs.map(|verb| format!("__fish_banishctl_using_subcommand {verb}"));
+            let verbs: Vec<String> = verbs.collect();
             made + &format!(
-                "complete -c banishctl -n \"__fish_seen_subcommand_from {words}\" -f \
-                 -a \"(banishctl jails 2>/dev/null)\"\n"
+                "complete -c banishctl -n \"{}\" -f -a \"(banishctl jails 2>/dev/null)\"\n",
+                verbs.join("; or ")
             )
         }
     }

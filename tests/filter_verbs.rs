@@ -314,7 +314,7 @@ fn samples_that_do_not_come_out_as_annotated_are_named() {
         "3 passed, 2 failed\n",
         "/door:6: failregex 1 finds a failure of '192.0.2.1', and there is none\n",
         "/door:8: host is '192.0.2.1', not '192.0.2.9'\n",
-        "3 passed, 2 failed, in 1 filters\n",
+        "3 passed, 2 failed, in 1 filter\n",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }

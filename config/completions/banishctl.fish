@@ -154,4 +154,4 @@ complete -c banishctl -n "__fish_banishctl_using_subcommand help; and not __fish
 complete -c banishctl -n "__fish_banishctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "dump" -d 'Show what every option amounts to, and the file and line that set it'
 complete -c banishctl -n "__fish_banishctl_using_subcommand help; and __fish_seen_subcommand_from filter" -f -a "test" -d 'Try a filter on log lines'
 complete -c banishctl -n "__fish_banishctl_using_subcommand help; and __fish_seen_subcommand_from filter" -f -a "conformance" -d 'Put filters to annotated log lines'
-complete -c banishctl -n "__fish_seen_subcommand_from status bans ban unban start stop test" -f -a "(banishctl jails 2>/dev/null)"
+complete -c banishctl -n "__fish_banishctl_using_subcommand status; or __fish_banishctl_using_subcommand bans; or __fish_banishctl_using_subcommand ban; or __fish_banishctl_using_subcommand unban; or __fish_banishctl_using_subcommand start; or __fish_banishctl_using_subcommand stop; or __fish_banishctl_using_subcommand test" -f -a "(banishctl jails 2>/dev/null)"

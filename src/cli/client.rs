@@ -79,7 +79,7 @@ pub(crate) struct Reason {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// No bus.
-    #[error("cannot reach the system bus: {0}; is dbus running?")]
+    #[error("Cannot reach the system bus: {0}; is dbus running?")]
     NoBus(zbus::Error),
     /// No daemon; the text says what to do.
     #[error("{0}")]
@@ -97,7 +97,7 @@ pub(crate) enum ClientError {
     #[error("{0}")]
     Usage(&'static str),
     /// Output failed.
-    #[error("cannot write the output: {0}")]
+    #[error("Cannot write the output: {0}.")]
     Output(io::Error),
 }
 

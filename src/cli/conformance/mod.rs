@@ -14,6 +14,7 @@ use clap::Args;
 
 use crate::cli::conformance::suite::{Miss, Suite, Verdict};
 use crate::cli::filter_test::TestError;
+use crate::cli::render::plural;
 use crate::config::alone;
 use crate::config::files::Layout;
 
@@ -48,7 +49,7 @@ impl Conformance {
         print: &mut impl FnMut(&str) -> std::io::Result<()>,
     ) -> Result<ExitCode, TestError> {
         if !self.logs.is_dir() {
-            let text = format!("'{}' is no directory", self.logs.display());
+            let text = format!("There is no directory '{}'.", self.logs.display());
             return Err(TestError::Refused(text));
         }
         let mut total = Total::default();
@@ -57,7 +58,7 @@ impl Conformance {
             let names =
                 alone::names(&layout).map_err(|problem| TestError::Refused(problem.to_string()))?;
             if names.is_empty() {
-                let text = format!("there are no filters in '{}'", directory.display());
+                let text = format!("There are no filters in '{}'.", directory.display());
                 return Err(TestError::Refused(text));
             }
             for name in names.iter().filter(|name| self.wants(name)) {
@@ -143,8 +144,10 @@ impl Total {
             return format!("{value}\n");
         }
         let mut text = format!(
-            "{} passed, {} failed, in {} filters\n",
-            self.passed, self.failed, self.filters
+            "{} passed, {} failed, in {}\n",
+            self.passed,
+            self.failed,
+            plural(self.filters, "filter")
         );
         if !self.without_samples.is_empty() {
             let _ = writeln!(text, "without samples: {}", self.without_samples.join(", "));

@@ -99,7 +99,7 @@ pub(crate) enum TestError {
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
     /// What was found cannot be printed.
-    #[error("cannot write")]
+    #[error("Cannot write the output")]
     Output(#[source] io::Error),
 }
 
