@@ -6,13 +6,13 @@
 
 mod client;
 mod config_dump;
-mod conformance;
+pub mod conformance;
 mod filter_test;
 pub mod import;
 mod lines;
 mod monitor;
 mod render;
-mod span;
+pub mod span;
 mod verify;
 
 use std::io::{IsTerminal, Write};

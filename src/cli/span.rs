@@ -6,7 +6,7 @@ use crate::engine::time::{BanTime, Span};
 ///
 /// # Errors
 /// The text is neither, or no time at all.
-pub(crate) fn parse(text: &str) -> Result<BanTime, SpanError> {
+pub fn parse(text: &str) -> Result<BanTime, SpanError> {
     let text = text.trim();
     if ["forever", "infinity", "-1"].contains(&text) {
         return Ok(BanTime::Forever);
@@ -49,7 +49,7 @@ fn seconds(unit: &str) -> Option<u64> {
 /// Text that is no length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time is a number of seconds, a sum such as '1h 30min', or 'forever'")]
-pub(crate) struct SpanError;
+pub struct SpanError;
 
 #[cfg(test)]
 mod tests {
