@@ -20,6 +20,7 @@ UNITS       := banishd.service banishd-action.socket banishd-action@.service \
 
 # Debian packages that building, demonstrating and testing need.
 BUILD_NEEDS := gcc libc6-dev pkg-config libsystemd-dev
+FUZZ_NEEDS  := g++
 DEB_NEEDS   := dpkg-dev
 HOST_NEEDS  := mmdebstrap systemd-container iproute2 nftables openssh-client procps perl
 BENCH_NEEDS := systemd-journal-remote python3-systemd
@@ -28,12 +29,15 @@ CHECK_NEEDS := dbus systemd polkitd sqlite3 python3 mandoc groff-base libxml2-ut
 # The tests of netlink, journald and the booted host need root.
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_ROOT = $(if $(SUDO),--config "target.'cfg(all())'.runner='sudo -E'")
+# Of `make fuzz`: which law, for how long, with what else libFuzzer is to be told.
+TARGET  ?= pattern
+SECONDS ?= 60
 SUITES ?= bookworm trixie
 
-SCRIPTS := .ci/run tests/prepare tests/fail2ban units/debian/build \
+SCRIPTS := .ci/run tests/prepare tests/fail2ban tests/fuzz/rustc units/debian/build \
            tests/host/host tests/host/run tests/host/demo tests/host/lib.sh $(wildcard tests/host/*-*.sh)
 
-.PHONY: build demo check lint host-check bench host-bench install uninstall deb clean help
+.PHONY: build demo check lint host-check fuzz bench host-bench install uninstall deb clean help
 
 build: ## build the daemon, its helpers and the client
 	tests/prepare $(BUILD_NEEDS)
@@ -47,7 +51,7 @@ demo: ## attack a disposable Debian host over SSH and watch banishd defend it
 check: ## run every test there is
 	tests/prepare $(BUILD_NEEDS) $(DEB_NEEDS) $(HOST_NEEDS) $(CHECK_NEEDS)
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --no-run
 	cargo test --locked $(AS_ROOT)
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
@@ -62,6 +66,14 @@ lint: ## check units, policies, manual pages and scripts
 
 host-check: deb ## run the tests on disposable Debian hosts alone (SUITES=, TESTS=)
 	$(SUDO) env DEB=$(CURDIR)/$(DEB) SUITES='$(SUITES)' tests/host/run $(TESTS)
+
+fuzz: ## look for input that breaks a law of tests/fuzz (TARGET=pattern, SECONDS=60, FLAGS=)
+	tests/prepare $(BUILD_NEEDS) $(FUZZ_NEEDS)
+	CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/rustc \
+	    cargo build --locked --package banishd-fuzz --features run
+	mkdir -p target/fuzz/corpus/$(TARGET)
+	cd target/fuzz && BANISHD_LAW=$(TARGET) ../debug/fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	    $(FLAGS) corpus/$(TARGET) ../../tests/fuzz/seeds/$(TARGET)
 
 bench: ## measure the main paths, each beside its limit or a peer
 	tests/prepare $(BUILD_NEEDS) $(BENCH_NEEDS)

@@ -26,6 +26,8 @@ mod filter_verbs;
 mod filters;
 /// The firewall backends in a network namespace of their own.
 mod firewall;
+/// Laws for any input whatever, and all that ever broke one.
+mod fuzz;
 /// The two programs over real sockets, and the daemon's side of them.
 mod helpers;
 /// The protected set against a real kernel.

@@ -6,14 +6,14 @@
 
 mod client;
 mod config_dump;
-mod conformance;
+pub mod conformance;
 mod filter_test;
 pub mod import;
 mod lines;
 mod monitor;
 mod pager;
 mod render;
-mod span;
+pub mod span;
 mod tree;
 mod unit;
 mod verify;

@@ -7,7 +7,7 @@ use crate::engine::time::BanTime;
 ///
 /// # Errors
 /// Why it is none.
-pub(crate) fn parse(text: &str) -> Result<BanTime, String> {
+pub fn parse(text: &str) -> Result<BanTime, String> {
     let text = text.trim();
     if ["forever", "infinity", "-1"].contains(&text) {
         return Ok(BanTime::Forever);

@@ -143,7 +143,7 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     }
 }
 
-/// How many values there are in `text`, read as the files `jail.conf`, `filter.d/f.conf`,
+/// How many values and problems there are in `text`, read as the files `jail.conf`, `filter.d/f.conf`,
 /// `action.d/x.conf` and `common.conf`, each up to a line that begins with `==`: for fuzzing.
 #[must_use]
 pub fn parse_only(text: &str) -> usize {
@@ -170,6 +170,11 @@ pub fn parse_only(text: &str) -> usize {
         let jail = jails.resolve(&name, LogType::Journal);
         let properties = jail.actions.iter().map(|action| action.properties.len());
         count += jail.options.len() + jail.filter.options.len() + properties.sum::<usize>();
+        // What files there are is no matter of this text.
+        let is_of_files = |key: &str| key == "logpath" || key == "backend";
+        if !jail.options.keys().any(|key| is_of_files(key)) {
+            count += jail::read(&mut jails, &name, "ssh 22/tcp").problems.len();
+        }
     }
     count
 }

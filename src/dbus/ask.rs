@@ -64,6 +64,12 @@ impl Loop {
     /// # Errors
     /// There is none; the text names the nearest.
     pub async fn jail(&self, name: &str) -> Result<(JailView, Option<JailSettings>)> {
+        // Anybody may ask for anything, and comparing names costs the product of their lengths.
+        if JailName::new(name).is_none() {
+            let text =
+                "no jail can have this name: it is 1 to 64 letters, digits, '-', '_' and '.'";
+            return Err(Error::new(Kind::NoSuchJail, text));
+        }
         let asked = name.to_owned();
         if let Some(jail) = self.ask(|reply| Request::Jail(asked, reply)).await? {
             return Ok(jail);

@@ -84,24 +84,26 @@ fn gateways(body: &[u8]) -> Vec<IpAddr> {
         .and_then(|flags| flags.try_into().ok())
         .map_or(0, u32::from_ne_bytes);
     if kind == Some(libc::RTN_UNICAST) && flags & libc::RTM_F_CLONED == 0 {
-        collect(body.get(ROUTE..).unwrap_or_default(), &mut found);
+        for (kind, payload) in Attributes(body.get(ROUTE..).unwrap_or_default()) {
+            match kind {
+                libc::RTA_MULTIPATH => {
+                    let of_hops = Hops(payload).flat_map(Attributes);
+                    found.extend(of_hops.filter_map(|(kind, payload)| gateway(kind, payload)));
+                }
+                _ => found.extend(gateway(kind, payload)),
+            }
+        }
     }
     found.into_iter().collect()
 }
 
-fn collect(attributes: &[u8], found: &mut BTreeSet<IpAddr>) {
-    for (kind, payload) in Attributes(attributes) {
-        match kind {
-            libc::RTA_GATEWAY => found.extend(address(payload)),
-            // A gateway of the other family: two bytes of family, then the address.
-            VIA => found.extend(payload.get(2..).and_then(address)),
-            libc::RTA_MULTIPATH => {
-                for hop in Hops(payload) {
-                    collect(hop, found);
-                }
-            }
-            _ => {}
-        }
+/// The gateway in an attribute of a route, or of one of its hops.
+fn gateway(kind: u16, payload: &[u8]) -> Option<IpAddr> {
+    match kind {
+        libc::RTA_GATEWAY => address(payload),
+        // A gateway of the other family: two bytes of family, then the address.
+        VIA => address(payload.get(2..)?),
+        _ => None,
     }
 }
 
@@ -215,6 +217,21 @@ mod tests {
         ] {
             assert_eq!(said(libc::RTM_NEWROUTE, &body), expected);
         }
+    }
+
+    /// Each of them would have cost a frame of the stack.
+    #[test]
+    fn hops_within_hops_within_hops_are_passed_over() {
+        let mut nest = attribute(libc::RTA_GATEWAY, &[192, 0, 2, 1]);
+        while nest.len() < 60_000 {
+            let length = u16::try_from(8 + nest.len()).unwrap();
+            let hop = [&length.to_ne_bytes()[..], &[0; 6], &nest].concat();
+            nest = attribute(libc::RTA_MULTIPATH, &hop);
+        }
+
+        let said = said(libc::RTM_NEWROUTE, &route(libc::RTN_UNICAST, false, &nest));
+
+        assert_eq!(said, Said::Gateways(true, Vec::new()));
     }
 
     #[test]

@@ -86,6 +86,19 @@ async fn a_ban_is_made_listed_extended_and_lifted() {
     assert_eq!(manager.unban_all("").await.unwrap(), 0);
 }
 
+/// Looking for the nearest one took memory for the product of both lengths: 128 MiB of name ended the
+/// daemon.
+#[tokio::test]
+async fn a_name_that_no_jail_can_have_is_neither_compared_nor_repeated() {
+    let script = Script::new();
+    let manager = manager(&script).await;
+
+    let error = manager.get_jail(&"s".repeat(8 << 20)).await.unwrap_err();
+
+    assert_eq!(error_name(&error), "org.banishd.Banish1.NoSuchJail");
+    assert!(error_text(&error).len() < 100);
+}
+
 #[tokio::test]
 async fn every_refusal_has_its_name_and_a_sentence() {
     let script = Script::new();

@@ -3,7 +3,7 @@
 //! Comes in: directories of filters and of annotated samples. Goes out: for each filter how many lines
 //! came out as annotated, and each that did not with its place and the reason. It reads files only.
 
-mod sample;
+pub mod sample;
 mod suite;
 
 use std::fmt::Write;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// One thing that a file says.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Try this line.
     Line(Sample),
     /// Go through this file.
@@ -26,50 +26,50 @@ pub(crate) enum Step {
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Its number in the file, from 1.
-    pub(crate) number: usize,
+    pub number: usize,
     /// The line, without a newline.
-    pub(crate) text: Vec<u8>,
+    pub text: Vec<u8>,
     /// What is to come of it.
-    pub(crate) expected: Expected,
+    pub expected: Expected,
     /// It is tried once with each of these.
-    pub(crate) options: Rc<[Options]>,
+    pub options: Rc<[Options]>,
 }
 
 /// What a filter is to make of a line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Expected {
+pub struct Expected {
     /// Whether it is a failure. A line that nothing is said about is none.
-    pub(crate) is_match: bool,
+    pub is_match: bool,
     /// Whose, as it stands in the line.
-    pub(crate) host: Option<String>,
+    pub host: Option<String>,
     /// When, in local time.
-    pub(crate) time: Option<String>,
+    pub time: Option<String>,
     /// How many lines tell of it.
-    pub(crate) attempts: Option<u64>,
+    pub attempts: Option<u64>,
     /// What is captured; null for what is not.
-    pub(crate) fields: BTreeMap<String, Value>,
+    pub fields: BTreeMap<String, Value>,
     /// When this is to be believed; otherwise the line is left out.
-    pub(crate) constraint: Option<Condition>,
+    pub constraint: Option<Condition>,
 }
 
 /// With which arguments lines are tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Options {
+pub struct Options {
     /// The arguments of the filter.
-    pub(crate) arguments: BTreeMap<String, String>,
+    pub arguments: BTreeMap<String, String>,
     /// Put before each line of a journal.
-    pub(crate) prefix: String,
+    pub prefix: String,
     /// Another filter than the one the file is named after.
-    pub(crate) filter: Option<String>,
+    pub filter: Option<String>,
     /// When lines are tried at all.
-    pub(crate) condition: Option<Condition>,
+    pub condition: Option<Condition>,
 }
 
 /// `name == 'sshd'`, `opts.get('mode') != 'aggressive'`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Condition {
+pub struct Condition {
     /// The argument that is looked at; `None` for the filter's name.
     argument: Option<String>,
     is_equal: bool,
@@ -100,7 +100,7 @@ impl Condition {
     }
 
     /// Whether it holds for the filter `name` with these arguments.
-    pub(crate) fn holds(&self, name: &str, arguments: &BTreeMap<String, String>) -> bool {
+    pub fn holds(&self, name: &str, arguments: &BTreeMap<String, String>) -> bool {
         let left = match &self.argument {
             None => Some(name),
             Some(argument) => arguments.get(argument).map(String::as_str),
@@ -118,7 +118,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 /// The steps of a file. What is wrong is told with its line.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Step>, (usize, String)> {
+pub fn parse(bytes: &[u8]) -> Result<Vec<Step>, (usize, String)> {
     let mut reading = Reading::default();
     for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

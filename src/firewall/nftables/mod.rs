@@ -8,7 +8,7 @@ mod elements;
 mod layout;
 mod message;
 mod prefixes;
-mod reply;
+pub mod reply;
 
 use std::collections::BTreeMap;
 use std::io;

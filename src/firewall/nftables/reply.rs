@@ -9,41 +9,41 @@ use crate::sys::netlink::{Attributes, Messages};
 
 /// A table, as it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub struct Table {
     /// Changes when the table is made anew.
-    pub(super) handle: u64,
+    pub handle: u64,
     /// The socket that alone may change it, by address; 0 for none.
-    pub(super) owner: u32,
+    pub owner: u32,
     /// Its comment; empty without one.
-    pub(super) comment: String,
+    pub comment: String,
 }
 
 /// A rule, as it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rule {
+pub struct Rule {
     /// Changes when the rule is made anew.
-    pub(super) handle: u64,
+    pub handle: u64,
     /// Its chain.
-    pub(super) chain: String,
+    pub chain: String,
     /// Its comment; empty without one.
-    pub(super) comment: String,
+    pub comment: String,
     /// Packets that its counters have seen.
-    pub(super) packets: u64,
+    pub packets: u64,
 }
 
 /// A set, as it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Set {
+pub struct Set {
     /// Changes when the set is made anew.
-    pub(super) handle: u64,
+    pub handle: u64,
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
     /// Whether it belongs to a rule.
-    pub(super) anonymous: bool,
+    pub anonymous: bool,
 }
 
 /// The first table in an answer.
-pub(super) fn table(answer: &[u8]) -> Option<Table> {
+pub fn table(answer: &[u8]) -> Option<Table> {
     objects(answer, Kind::NewTable).next().map(|found| Table {
         handle: long(found.find(layout::TABLE_HANDLE)),
         owner: number(found.find(layout::TABLE_OWNER)),
@@ -55,14 +55,14 @@ pub(super) fn table(answer: &[u8]) -> Option<Table> {
 }
 
 /// The handles of our table's chains in an answer.
-pub(super) fn chains(answer: &[u8]) -> impl Iterator<Item = u64> {
+pub fn chains(answer: &[u8]) -> impl Iterator<Item = u64> {
     objects(answer, Kind::NewChain)
         .filter(|chain| is_ours(*chain, layout::CHAIN_TABLE))
         .map(|chain| long(chain.find(layout::CHAIN_HANDLE)))
 }
 
 /// The rules of our table in an answer.
-pub(super) fn rules(answer: &[u8]) -> impl Iterator<Item = Rule> {
+pub fn rules(answer: &[u8]) -> impl Iterator<Item = Rule> {
     objects(answer, Kind::NewRule)
         .filter(|rule| is_ours(*rule, layout::RULE_TABLE))
         .map(|rule| Rule {
@@ -80,7 +80,7 @@ pub(super) fn rules(answer: &[u8]) -> impl Iterator<Item = Rule> {
 }
 
 /// The sets of our table in an answer.
-pub(super) fn sets(answer: &[u8]) -> impl Iterator<Item = Set> {
+pub fn sets(answer: &[u8]) -> impl Iterator<Item = Set> {
     objects(answer, Kind::NewSet)
         .filter(|set| is_ours(*set, layout::SET_TABLE))
         .map(|set| Set {

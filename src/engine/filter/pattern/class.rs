@@ -17,7 +17,8 @@ impl Parser<'_> {
         };
         self.next();
         let is_negated = self.take("^");
-        let mut set = ClassUnicode::empty();
+        // Not a set: that would be put in order again after each of them.
+        let mut ranges = Vec::new();
         let mut is_first = true;
         loop {
             let at = self.place();
@@ -29,7 +30,10 @@ impl Parser<'_> {
             let low = self.class_item(next, at)?;
             let is_range = self.rest().starts_with('-') && !self.rest().starts_with("-]");
             if !is_range {
-                set.union(&low.into_set());
+                match low {
+                    Escape::Char(char) => ranges.push(ClassUnicodeRange::new(char, char)),
+                    Escape::Class(set) => ranges.extend(set.iter().copied()),
+                }
                 continue;
             }
             self.next();
@@ -48,8 +52,9 @@ impl Parser<'_> {
                     what: format!("the range {low}-{high} is the wrong way round"),
                 });
             }
-            set.push(ClassUnicodeRange::new(low, high));
+            ranges.push(ClassUnicodeRange::new(low, high));
         }
+        let mut set = ClassUnicode::new(ranges);
         if self.flags.ignore_case {
             set = in_either_case(&set);
         }
@@ -63,15 +68,6 @@ impl Parser<'_> {
         match first {
             '\\' => self.class_escape(at),
             other => Ok(Escape::Char(other)),
-        }
-    }
-}
-
-impl Escape {
-    fn into_set(self) -> ClassUnicode {
-        match self {
-            Self::Char(char) => ClassUnicode::new([ClassUnicodeRange::new(char, char)]),
-            Self::Class(set) => set,
         }
     }
 }
@@ -121,7 +117,7 @@ pub(super) fn category(letter: char) -> Option<ClassUnicode> {
 /// The set with each letter's other case. Ranges beyond ASCII that are longer than any alphabet stay
 /// as they are.
 fn in_either_case(set: &ClassUnicode) -> ClassUnicode {
-    let mut both = set.clone();
+    let mut both = set.ranges().to_vec();
     for range in set.iter() {
         let end = match u32::from(range.end()) - u32::from(range.start()) < ALPHABET_MAX {
             true => range.end(),
@@ -130,14 +126,11 @@ fn in_either_case(set: &ClassUnicode) -> ClassUnicode {
         for char in range.start()..=end {
             for other in [single(char.to_lowercase()), single(char.to_uppercase())] {
                 let other = other.filter(|other| other.is_ascii() == char.is_ascii());
-                both.push(ClassUnicodeRange::new(
-                    other.unwrap_or(char),
-                    other.unwrap_or(char),
-                ));
+                both.extend(other.map(|other| ClassUnicodeRange::new(other, other)));
             }
         }
     }
-    both
+    ClassUnicode::new(both)
 }
 
 fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {

@@ -53,6 +53,13 @@ impl Backtracker {
     pub(crate) fn search(&mut self, program: &Program, text: &[u8]) -> Search {
         let mut budget = Budget(BUDGET_LEAST + BUDGET_EACH.saturating_mul(text.len()));
         let last = if program.is_anchored { 0 } else { text.len() };
+        self.stack.clear();
+        self.stack.shrink_to(STACK_KEPT);
+        // Once is enough: a search that fails undoes whatever it did.
+        self.slots.clear();
+        self.slots.resize(program.slots, None);
+        self.levels.clear();
+        self.levels.resize(program.levels, (0, 0));
         for start in 0..=last {
             if let Some(first) = &program.first
                 && !text.get(start).is_some_and(|byte| first.contains(*byte))
@@ -84,12 +91,6 @@ impl Backtracker {
         start: usize,
         budget: &mut Budget,
     ) -> Result<bool, Spent> {
-        self.stack.clear();
-        self.stack.shrink_to(STACK_KEPT);
-        self.slots.clear();
-        self.slots.resize(program.slots, None);
-        self.levels.clear();
-        self.levels.resize(program.levels, (0, 0));
         let mut place = Some((0, start));
         while let Some((index, at)) = place {
             budget.spend(1)?;

@@ -137,13 +137,11 @@ impl Program {
     /// Whether going on at `step` can lead to anything, `next` being the byte that follows. A quick
     /// look; `true` where that does not tell.
     #[inline]
-    pub(crate) fn may_go_on(&self, mut step: usize, next: Option<u8>) -> bool {
-        loop {
+    pub(crate) fn may_go_on(&self, step: usize, next: Option<u8>) -> bool {
+        // No budget is spent here, so a row of groups must not make it long.
+        for step in step..step.saturating_add(AHEAD_MAX) {
             let set = match self.steps.get(step) {
-                Some(Step::Save(_)) => {
-                    step += 1;
-                    continue;
-                }
+                Some(Step::Save(_)) => continue,
                 Some(Step::Bytes(bytes)) => return bytes.first().copied() == next,
                 Some(Step::OneOf(set)) => set,
                 Some(Step::Several(several)) if several.min > 0 => &several.set,
@@ -151,6 +149,7 @@ impl Program {
             };
             return next.is_some_and(|next| set.contains(next));
         }
+        true
     }
 }
 
@@ -500,6 +499,9 @@ fn is_anchored(node: &Node) -> bool {
         _ => false,
     }
 }
+
+/// So many steps are looked at to find out whether going on is worth it.
+const AHEAD_MAX: usize = 4;
 
 /// The most steps of a program.
 const SIZE_MAX: usize = 20_000;
