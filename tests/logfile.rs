@@ -23,6 +23,12 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::journal::journald::wait_until;
 
+/// A file system that a test serves.
+mod fuse;
+/// What a hostile neighbour, or an unlucky one, does to logs.
+mod mischief;
+/// File systems that hang, and those of which the kernel tells nothing.
+mod mounts;
 /// The program as a user who may not read everything.
 mod rights;
 /// Rotation while lines are written at full speed, restarts in between.
@@ -447,6 +453,7 @@ struct Ear {
     known: Known,
     troubles: BTreeMap<LogName, String>,
     told: u32,
+    missed: Vec<String>,
     switched: Option<u64>,
     is_caught_up: bool,
     /// Where the first log was begun.
@@ -456,7 +463,7 @@ struct Ear {
 
 impl Ear {
     fn listen(known: Known, tasks: Vec<Task>) -> Self {
-        let (reader, receiver) = listen(known.clone(), tasks).unwrap();
+        let (reader, receiver) = listen(None, known.clone(), tasks).unwrap();
         Self {
             reader,
             receiver,
@@ -464,6 +471,7 @@ impl Ear {
             known,
             troubles: BTreeMap::new(),
             told: 0,
+            missed: Vec::new(),
             switched: None,
             is_caught_up: false,
             first_offset: 0,
@@ -500,7 +508,10 @@ impl Ear {
                 self.troubles.insert(log, text);
             }
             Heard::Recovered(log) => drop(self.troubles.remove(&log)),
-            other @ (Heard::Suppressed { .. } | Heard::Complaint { .. }) => panic!("{other:?}"),
+            Heard::Missed(text) => self.missed.push(text),
+            // Noise may look like a date.
+            Heard::Complaint { .. } => {}
+            other @ (Heard::Suppressed { .. } | Heard::Beyond(_)) => panic!("{other:?}"),
         }
     }
 

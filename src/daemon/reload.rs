@@ -15,7 +15,6 @@ use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
 use crate::daemon::start::tell;
 use crate::daemon::troubles::Troubles;
-use crate::dbus::error::chain;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 
@@ -101,12 +100,10 @@ impl Daemon {
         self.edges.log.turn(settings.global.log_level);
         self.flaws = next.flaws;
         self.helpers = Troubles::default();
-        let wanted = tasks(&settings);
+        readers.want(tasks(&settings));
         let now = clock::now();
         self.engine.handle_settings(now, settings);
-        if let Err(error) = readers.settle(now.wall, &wanted, self.engine.positions()) {
-            self.note(Some(format!("not all logs are read: {}", chain(&error))));
-        }
+        self.settle(readers);
         self.engine.handle_logs(now, |log| readers.reads(log));
         // Whoever reads nothing any more never says that it is well again.
         self.log_troubles.retain(|log, _| readers.reads(log));
