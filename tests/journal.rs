@@ -456,7 +456,9 @@ impl Ear {
                 Heard::Trouble { .. }
                 | Heard::Complaint { .. }
                 | Heard::Recovered(_)
-                | Heard::Gone(_) => {}
+                | Heard::Gone(_)
+                | Heard::Missed(_)
+                | Heard::Beyond(_) => {}
             }
         }
     }

@@ -26,6 +26,12 @@ use tokio::sync::mpsc::Receiver;
 use crate::journal::journald::wait_until;
 use crate::support::thread::Thread;
 
+/// A file system that a test serves.
+mod fuse;
+/// What a hostile neighbour, or an unlucky one, does to logs.
+mod mischief;
+/// File systems that hang, and those of which the kernel tells nothing.
+mod mounts;
 /// The program as a user who may not read everything.
 mod rights;
 /// Rotation while lines are written at full speed, restarts in between.
@@ -377,7 +383,7 @@ fn idle_nothing_wakes_the_reader() {
     let (tell, told) = mpsc::channel();
     let reader = Reader::spawn("files", move |waker, valve| {
         tell.send(Thread::current()).unwrap();
-        Listener::new(valve, waker, Known::new(), jails)
+        Listener::new(valve, waker, None, Known::new(), jails)
     });
     let mut ear = Ear::on(reader.unwrap(), Known::new());
     log.say(0..3);
@@ -479,6 +485,7 @@ struct Ear {
     known: Known,
     troubles: BTreeMap<LogName, String>,
     told: u32,
+    missed: Vec<String>,
     switched: Option<u64>,
     is_caught_up: bool,
     /// Where the first log was begun.
@@ -488,7 +495,7 @@ struct Ear {
 
 impl Ear {
     fn listen(known: Known, tasks: Vec<Task>) -> Self {
-        Self::on(listen(known.clone(), tasks).unwrap(), known)
+        Self::on(listen(None, known.clone(), tasks).unwrap(), known)
     }
 
     fn on((reader, receiver): (Reader, Receiver<Heard>), known: Known) -> Self {
@@ -499,6 +506,7 @@ impl Ear {
             known,
             troubles: BTreeMap::new(),
             told: 0,
+            missed: Vec::new(),
             switched: None,
             is_caught_up: false,
             first_offset: 0,
@@ -535,7 +543,10 @@ impl Ear {
                 self.troubles.insert(log, text);
             }
             Heard::Recovered(log) => drop(self.troubles.remove(&log)),
-            other @ (Heard::Suppressed { .. } | Heard::Complaint { .. }) => panic!("{other:?}"),
+            Heard::Missed(text) => self.missed.push(text),
+            // Noise may look like a date.
+            Heard::Complaint { .. } => {}
+            other @ (Heard::Suppressed { .. } | Heard::Beyond(_)) => panic!("{other:?}"),
         }
     }
 

@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::settings::LogFile;
+use crate::sys::mounts::Mounts;
+use crate::sys::patterns::{Found, is_wild};
 
 /// One line of `logpath`.
 ///
@@ -37,7 +39,7 @@ pub(crate) fn parse(line: &str) -> Result<LogFile, String> {
 /// What there is of a pattern.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Files that can be read.
+    /// Files that can be read, and file systems that may never answer.
     pub(crate) readable: usize,
     /// What is there and cannot be read, and why.
     pub(crate) unreadable: Vec<(PathBuf, Obstacle)>,
@@ -56,22 +58,20 @@ pub(crate) enum Obstacle {
 
 /// Looks for the files of `pattern`.
 pub(crate) fn look(pattern: &str) -> Seen {
-    let mut seen = Seen::default();
-    if !pattern.contains(['*', '?', '[']) {
-        seen.add(Path::new(pattern));
-        return seen;
-    }
-    let Ok(paths) = glob::glob_with(pattern, OPTIONS) else {
-        return seen;
+    let mut found = Found::default();
+    found.look_for(pattern, &Mounts::new(), None);
+    let mut seen = Seen {
+        // What is there only its own reader may find out: to look may take for ever.
+        readable: found.beyond.len(),
+        ..Seen::default()
     };
-    for path in paths.take(COUNT_MAX) {
-        match path {
-            Ok(path) => seen.add(&path),
-            Err(error) => {
-                let path = error.path().to_owned();
-                seen.stands(&path, error.into());
-            }
-        }
+    if is_wild(pattern) {
+        let paths = found.files.keys().take(COUNT_MAX);
+        paths.for_each(|path| seen.add(path));
+        let refused = found.refused.into_iter();
+        refused.for_each(|(path, error)| seen.stands(&path, error));
+    } else if found.beyond.is_empty() {
+        seen.add(Path::new(pattern));
     }
     seen
 }
@@ -83,7 +83,7 @@ pub(crate) fn expand(pattern: &str) -> Vec<PathBuf> {
     paths.map(Iterator::collect).unwrap_or_default()
 }
 
-/// As Python's glob, and as the source of log files, which looks again later.
+/// As Python's glob.
 const OPTIONS: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -207,7 +207,9 @@ mod tests {
         for name in ["a.log", "b.log", ".hidden.log", "c.txt"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        fs::create_dir(directory.path().join("d.log")).unwrap();
+        let socket = directory.path().join("d.log");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        fs::create_dir(directory.path().join("e.log")).unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
 
         let all = look(&at("*.log"));
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(look(&at("c.txt")).readable, 1);
         let none = look(&at("nothing"));
         assert_eq!((none.readable, none.unreadable.len()), (0, 0));
-        assert_eq!(expand(&at("?.log")).len(), 3);
+        assert_eq!(expand(&at("?.log")).len(), 4);
     }
 
     #[test]

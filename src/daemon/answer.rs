@@ -76,7 +76,7 @@ impl Daemon {
 
     /// The engine knows nothing of logs.
     fn with_trouble(&self, view: JailView) -> JailView {
-        let mut troubles = self.log_troubles.values();
+        let mut troubles = self.unreadable();
         let found = troubles.find(|trouble| trouble.jails.contains(&view.name));
         JailView {
             trouble: found.map(|trouble| trouble.text.clone()),

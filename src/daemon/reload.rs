@@ -17,7 +17,6 @@ use crate::daemon::readers::{Readers, tasks};
 use crate::daemon::run::Daemon;
 use crate::daemon::start::tell;
 use crate::daemon::troubles::Troubles;
-use crate::dbus::error::chain;
 use crate::dbus::link::News;
 use crate::engine::settings::{FirewallChoice, Settings};
 
@@ -103,12 +102,11 @@ impl Daemon {
         self.edges.log.turn(settings.global.log_level);
         self.flaws = next.flaws;
         self.helpers = Troubles::default();
-        let wanted = tasks(&settings);
+        readers.want(tasks(&settings));
         let now = clock::now();
         self.engine.handle_settings(now, settings);
-        let read = readers.settle(now.wall, &wanted, self.engine.positions());
-        let unread = |error| format!("not all logs are read: {}", chain(&error));
-        self.unread = read.err().map(unread);
+        self.settle(readers);
+        // Of a log that could not be read now the position is still needed.
         if self.unread.is_none() {
             self.engine.handle_logs(now, |log| readers.reads(log));
         }

@@ -4,6 +4,7 @@
 //! the bus cannot take is replaced by one "read everything anew".
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::config::files::Layout;
 use crate::daemon::args::Args;
 use crate::daemon::flaws::Flaws;
 use crate::daemon::logging::LogSwitch;
-use crate::daemon::readers::Readers;
+use crate::daemon::readers::{Readers, Said};
 use crate::daemon::reload::Reload;
 use crate::daemon::report::Report;
 use crate::daemon::signals::Order;
@@ -91,12 +92,14 @@ pub struct Daemon {
     clock_watch: ClockWatch,
     /// A trouble that lasts as long as the daemon, a sentence.
     note: Option<String>,
-    /// Why not everything is read that should be, until a reload finds that it is.
+    /// Why not everything is read that should be.
     pub(super) unread: Option<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) flaws: Flaws,
     /// Logs that cannot be read.
     pub(super) log_troubles: BTreeMap<LogName, LogTrouble>,
+    /// Mounts that do not answer.
+    pub(super) hung: BTreeMap<PathBuf, LogTrouble>,
     /// What is wrong with those that find things out.
     pub(super) helpers: Troubles,
     /// What the host's own name stands for.
@@ -129,6 +132,7 @@ impl Daemon {
             clock_watch,
             note: None,
             unread: None,
+            hung: BTreeMap::new(),
             flaws: Flaws::default(),
             log_troubles: BTreeMap::new(),
             helpers: Troubles::default(),
@@ -162,14 +166,18 @@ impl Daemon {
         self.note_progress(readers);
         loop {
             tokio::select! {
-                (index, word) = readers.hear(), if knows_protected => {
-                    let word = word.ok_or(StartError::ReaderGone)?;
-                    self.hear(readers, index, word).await;
-                    for _ in 0..BATCH {
-                        let Some(word) = readers.more(index) else { break };
+                said = readers.hear(), if knows_protected => match said {
+                    Said::Word(index, word) => {
                         self.hear(readers, index, word).await;
+                        for _ in 0..BATCH {
+                            let Some(word) = readers.more(index) else { break };
+                            self.hear(readers, index, word).await;
+                        }
                     }
-                }
+                    Said::Left if self.reload.is_running() => {}
+                    Said::Left => self.settle(readers),
+                    Said::Ended => return Err(StartError::ReaderGone),
+                },
                 Some(request) = self.edges.link.requests.recv() => self.answer(readers, request).await,
                 Ok(()) = self.alarm.gone_off() => self.engine.handle_deadline(clock::now()),
                 Ok(()) = self.clock_watch.stepped() => {
@@ -274,6 +282,12 @@ impl Daemon {
                     self.finish_reload(readers).await;
                 }
             }
+            // During a reload it is said again.
+            Heard::Beyond(_) if self.reload.is_running() => {}
+            Heard::Beyond(beyond) => {
+                readers.beyond(index, beyond);
+                self.settle(readers);
+            }
             Heard::CaughtUp => {
                 readers.caught_up(index);
                 self.note_progress(readers);
@@ -289,14 +303,16 @@ impl Daemon {
             }
             Heard::Trouble { log, jails, text } => {
                 error!("{text}");
-                readers.troubled(index);
+                readers.troubled(index, &log);
                 self.note_progress(readers);
                 let trouble = LogTrouble { jails, text };
                 self.tell_of(&trouble);
                 self.log_troubles.insert(log, trouble);
             }
+            Heard::Missed(text) => warn!("{text}"),
             Heard::Complaint { jail, text } => warn!(jail = %jail, "jail '{jail}': {text}"),
             Heard::Recovered(log) => {
+                readers.recovered(index, &log);
                 if self.recover(&log) {
                     info!("{log} can be read again");
                 }
@@ -375,12 +391,55 @@ impl Daemon {
         rival.into_iter().collect()
     }
 
+    /// Has everything read that should be, as far as that can be done now.
+    pub fn settle(&mut self, readers: &mut Readers) {
+        let settled = readers.settle(clock::now().wall, self.engine.positions());
+        let unread = settled.map_err(|error| format!("not all logs are read: {}", chain(&error)));
+        let unread = unread.err();
+        match (&unread, &self.unread) {
+            (Some(text), None) => error!("{text}, trying again"),
+            (None, Some(_)) => info!("all logs are read again"),
+            _ => {}
+        }
+        self.unread = unread;
+        for log in readers.take_forgotten() {
+            self.recover(&log);
+        }
+        self.tell_of_hung(readers);
+    }
+
+    /// Tells which mounts have ceased to answer, or answer again.
+    fn tell_of_hung(&mut self, readers: &Readers) {
+        let hung = readers.hung();
+        let told = std::mem::take(&mut self.hung);
+        for (mount, trouble) in told.iter().filter(|(mount, _)| !hung.contains_key(*mount)) {
+            info!("'{}' is not waited for any more", mount.display());
+            self.tell_of(trouble);
+        }
+        for (mount, jails) in hung {
+            let text = format!(
+                "'{0}' does not answer, and the logs there are not read until it does; to see who is to \
+                 blame: findmnt '{0}'",
+                mount.display()
+            );
+            let trouble = LogTrouble { jails, text };
+            if !told.contains_key(&mount) {
+                error!("{}", trouble.text);
+                self.tell_of(&trouble);
+            }
+            self.hung.insert(mount, trouble);
+        }
+    }
+
     /// The regular look at what cannot announce its own end.
-    async fn look_after(&mut self, readers: &Readers) {
+    async fn look_after(&mut self, readers: &mut Readers) {
         if readers.are_alive() {
             notify::watchdog();
         } else {
             error!("a log's reader hangs; the watchdog ends this process unless it comes back");
+        }
+        if !self.reload.is_running() {
+            self.settle(readers);
         }
         if !self.helpers.is_empty() {
             // A helper that is back is heard of, though nobody asks for another name.
@@ -429,13 +488,18 @@ impl Daemon {
             });
         let noted = self.note.iter().chain(&self.unread);
         let noted = noted.chain(self.flaws.trouble());
-        let logs = self.log_troubles.values().map(|trouble| &trouble.text);
+        let logs = self.unreadable().map(|trouble| &trouble.text);
         let standing = noted.chain(logs).cloned();
         let standing = standing.chain(self.helpers.sentences());
         standing
             .chain(self.engine.troubles())
             .chain(failed)
             .collect()
+    }
+
+    /// What cannot be read.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = &LogTrouble> {
+        self.log_troubles.values().chain(self.hung.values())
     }
 
     fn tell_state(&mut self) {

@@ -45,9 +45,6 @@ pub enum StartError {
     /// No timer, no signal handler.
     #[error("cannot set up timers and signals")]
     Timers(#[source] io::Error),
-    /// No reader.
-    #[error("cannot start to read the logs")]
-    Reader(#[source] io::Error),
     /// A reader ended by itself.
     #[error("a log's reader ended; starting anew")]
     ReaderGone,
@@ -117,8 +114,8 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let mut service = tokio::spawn(service::run(bus_end, options));
     notify::ready();
     let mut readers = Readers::new(args.journal_dir);
-    let read = readers.settle(now.wall, &wanted, daemon.engine.positions());
-    read.map_err(StartError::Reader)?;
+    readers.want(wanted);
+    daemon.settle(&mut readers);
     daemon.engine.handle_logs(now, |log| readers.reads(log));
     let ending = tokio::select! {
         ending = daemon.run(&mut readers) => ending,

@@ -17,7 +17,6 @@ use crate::engine::settings::JailName;
 use crate::engine::time::Timestamp;
 use crate::logfile::lines::{Decoder, Lines, Unit};
 use crate::logfile::log::{self, Begin, Log, Which};
-use crate::logfile::patterns::{Found, means};
 use crate::logfile::progress::{look, record};
 use crate::logfile::trouble;
 use crate::logfile::watch::{Change, Watches};
@@ -25,16 +24,21 @@ use crate::reader::task::{DAY, Task};
 use crate::reader::{Hangup, Heard, Outlet, Rest, Work};
 use crate::sys::clock;
 use crate::sys::filesystem::is_mute;
+use crate::sys::mounts::Mounts;
+use crate::sys::patterns::{Beyond, Found, means};
 use crate::sys::waker::Waker;
 
 /// One thread's state.
 #[derive(Debug)]
 pub struct Listener<O> {
-    outlet: O,
+    pub(crate) outlet: O,
     waker: Waker,
+    /// The mount that is read; without one, every file on none that may hang.
+    own: Option<PathBuf>,
+    mounts: Mounts,
     watches: Watches,
-    tasks: Vec<Task>,
-    logs: BTreeMap<PathBuf, Log>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) logs: BTreeMap<PathBuf, Log>,
     /// Logs to look at, each once, in this order.
     due: VecDeque<PathBuf>,
     /// Files may have come or gone.
@@ -50,8 +54,10 @@ pub struct Listener<O> {
     is_caught_up: bool,
     /// Where logs were left that are not open.
     known: BTreeMap<LogName, Position>,
+    /// What was told to be for others to read.
+    pub(crate) beyond: Beyond,
     /// What was told to be wrong.
-    told: BTreeMap<LogName, (Vec<JailName>, String)>,
+    pub(crate) told: BTreeMap<LogName, (Vec<JailName>, String)>,
     buffer: Vec<u8>,
     decoder: Decoder,
 }
@@ -61,6 +67,7 @@ impl<O: Outlet> Listener<O> {
     pub fn new(
         outlet: O,
         waker: Waker,
+        own: Option<PathBuf>,
         mut known: BTreeMap<LogName, Position>,
         tasks: Vec<Task>,
     ) -> Self {
@@ -68,6 +75,8 @@ impl<O: Outlet> Listener<O> {
         Self {
             outlet,
             waker,
+            own,
+            mounts: Mounts::new(),
             watches: Watches::new(),
             tasks,
             logs: BTreeMap::new(),
@@ -79,6 +88,7 @@ impl<O: Outlet> Listener<O> {
             has_read: false,
             is_caught_up: false,
             known,
+            beyond: Beyond::new(),
             told: BTreeMap::new(),
             buffer: vec![0; BUFFER],
             decoder: Decoder::default(),
@@ -88,16 +98,18 @@ impl<O: Outlet> Listener<O> {
     /// Finds the files there are and opens new ones.
     fn search(&mut self) -> Result<(), Hangup> {
         self.must_search = false;
-        let (found, unwatched) = self.find();
+        let (mut found, unwatched) = self.find()?;
         self.polls = self.polls_any(&found, &unwatched);
-        let gone = self.logs.keys().filter(|path| !found.files.contains(*path));
-        let gone: Vec<PathBuf> = gone.cloned().collect();
-        self.is_due(gone);
+        if self.beyond != found.beyond {
+            self.beyond = take(&mut found.beyond);
+            self.outlet.send(Heard::Beyond(self.beyond.clone()))?;
+        }
+        self.revisit(&found.files);
         let mut troubles = BTreeMap::new();
         for (path, error) in &found.refused {
             troubles.insert(path.clone(), trouble::refused(path, error));
         }
-        for path in found.files {
+        for (path, real) in found.files {
             if self.logs.contains_key(&path) {
                 continue;
             }
@@ -106,7 +118,7 @@ impl<O: Outlet> Listener<O> {
                 troubles.insert(path.clone(), trouble::too_many(&path, LOGS_MAX));
                 break;
             }
-            if let Err(error) = self.open(&path)? {
+            if let Err(error) = self.open(&path, real)? {
                 troubles.insert(path.clone(), trouble::unreadable(&path, &error));
             }
         }
@@ -123,39 +135,68 @@ impl<O: Outlet> Listener<O> {
     }
 
     /// What the tasks' patterns mean now, all of it watched; and what could not be.
-    fn find(&mut self) -> (Found, Vec<(PathBuf, io::Error)>) {
+    fn find(&mut self) -> Result<(Found, Vec<(PathBuf, io::Error)>), Hangup> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
             let mut found = Found::default();
             for file in self.tasks.iter().flat_map(|task| &task.files) {
-                found.look_for(&file.pattern);
-            }
-            for log in self.logs.values() {
-                if let Ok(real) = log.path.canonicalize()
-                    && real != log.path
-                    && let (Some(directory), Some(name)) = (real.parent(), real.file_name())
-                {
-                    found.watch(directory, &glob::Pattern::escape(&name.to_string_lossy()));
-                }
+                self.outlet.beat();
+                found.look_for(&file.pattern, &self.mounts, self.own.as_deref());
             }
             // What came while a directory was not watched yet would be missed.
             let (is_new, unwatched) = self.watches.directories(&found.watched);
             if !is_new || tries == 0 {
-                return (found, unwatched);
+                return Ok((found, unwatched));
             }
+        }
+    }
+
+    /// Of the logs that are open, looks at those that are gone or lead elsewhere, and leaves those that are
+    /// on a mount by now that is not for us to touch.
+    fn revisit(&mut self, files: &BTreeMap<PathBuf, PathBuf>) {
+        let mut due = Vec::new();
+        let mut left = Vec::new();
+        for (path, log) in &mut self.logs {
+            match files.get(path) {
+                Some(real) if *real == log.real => {}
+                Some(real) => {
+                    log.real.clone_from(real);
+                    due.push(path.clone());
+                }
+                None if self.mounts.resolve(path).mount == self.own => due.push(path.clone()),
+                None => left.push(path.clone()),
+            }
+        }
+        self.is_due(due);
+        for path in left {
+            if let Some(log) = self.logs.remove(&path) {
+                self.put_away(log);
+            }
+        }
+    }
+
+    /// Has a log read no further.
+    fn put_away(&mut self, log: Log) {
+        self.watches.release(&log);
+        self.due.retain(|due| *due != log.path);
+        if let Some(position) = log.position() {
+            self.known.insert(log.name, position);
         }
     }
 
     fn polls_any(&self, found: &Found, unwatched: &[(PathBuf, io::Error)]) -> bool {
         let mute = |path: &PathBuf| std::fs::File::open(path).is_ok_and(|file| is_mute(&file));
-        !unwatched.is_empty()
+        let named = found.watched.iter().filter(|(_, names)| !names.is_empty());
+        self.own.is_some()
+            || !unwatched.is_empty()
             || self.tasks.iter().any(|task| task.polls)
-            || found.watched.keys().any(mute)
+            || named.map(|(path, _)| path).any(mute)
     }
 
     /// Opens a log. The inner error says why that could not be.
-    fn open(&mut self, path: &Path) -> Result<io::Result<()>, Hangup> {
+    fn open(&mut self, path: &Path, real: PathBuf) -> Result<io::Result<()>, Hangup> {
+        self.outlet.beat();
         let name = LogName::of_file(path);
         let wants = |task: &Task| task.files.iter().any(|file| means(&file.pattern, path));
         let is_tail = |task: &Task| {
@@ -181,10 +222,12 @@ impl<O: Outlet> Listener<O> {
             Begin::Head if log.is_new => log.seek(&self.tasks, now),
             _ => log.warm_up(&self.tasks, now),
         }
+        log.real = real;
         self.watches.sync(&mut log);
+        for text in log.take_missed() {
+            self.outlet.send(Heard::Missed(text))?;
+        }
         self.known.remove(&name);
-        self.must_search |= path.canonicalize().is_ok_and(|real| real != *path);
-        self.due.push_back(path.to_owned());
         if log.is_new
             && let Some(position) = log.position()
         {
@@ -197,6 +240,7 @@ impl<O: Outlet> Listener<O> {
             })?;
         }
         self.logs.insert(path.to_owned(), log);
+        self.is_due([path.to_owned()]);
         Ok(Ok(()))
     }
 
@@ -231,7 +275,17 @@ impl<O: Outlet> Listener<O> {
         let Some(log) = self.logs.get_mut(path) else {
             return Ok(());
         };
-        match log.look(&mut self.buffer) {
+        log.is_due = false;
+        // A link may have been turned a moment ago.
+        if !self.mounts.are_harmless() && self.mounts.resolve(path).mount != self.own {
+            self.must_search = true;
+            return Ok(());
+        }
+        let look = log.look(&mut self.buffer);
+        for text in log.take_missed() {
+            self.outlet.send(Heard::Missed(text))?;
+        }
+        match look {
             Ok(log::Look::Piece(which, count)) => {
                 self.read(path, which, count)?;
                 self.has_read = true;
@@ -245,7 +299,9 @@ impl<O: Outlet> Listener<O> {
                 return self.tell(name, Some((jails, text)));
             }
         }
-        self.due.push_back(path.to_owned());
+        self.is_due([path.to_owned()]);
+        // A log that grows faster than it is read must not hide what happens to the others.
+        self.take_note();
         Ok(())
     }
 
@@ -259,17 +315,32 @@ impl<O: Outlet> Listener<O> {
             return Ok(());
         };
         let encoding = tail.encoding(wanted);
+        let marked = tail.encoding(None);
+        // Where lines end they agree on, what their letters are need not.
+        let theirs = |task: &Task| {
+            let own = marked.or(task.encoding);
+            match Unit::of(own) == Unit::of(encoding) {
+                true => own,
+                false => encoding,
+            }
+        };
         let bytes = self.buffer.get(..count).unwrap_or_default();
         let mut lines = Lines::new(bytes, Unit::of(encoding), tail.is_within());
         let (mut failures, mut told) = (Vec::new(), 0);
         let now = now();
         while let Some(line) = lines.next() {
             self.outlet.beat();
-            let text = self.decoder.decode(line, encoding);
+            let mut text = self.decoder.decode(line, encoding);
+            let mut decoded = encoding;
             for (index, memory) in &mut log.readers {
                 let Some(task) = self.tasks.get(*index) else {
                     continue;
                 };
+                let wanted = theirs(task);
+                if decoded != wanted {
+                    text = self.decoder.decode(line, wanted);
+                    decoded = wanted;
+                }
                 let find_time = if log.is_new { task.look_back } else { DAY };
                 let look = look(now, log.is_live, find_time);
                 failures.extend(task.judge(memory, &record(now, text), look));
@@ -330,12 +401,17 @@ impl<O: Outlet> Listener<O> {
         let left = TICK.saturating_sub(clock::monotonic().saturating_sub(self.ticked));
         let pause = polls.then_some(Duration::from_micros(left).max(Duration::from_millis(1)));
         self.outlet.rest(Rest::Begins);
-        let changed = self.waker.sleep(self.watches.descriptor(), pause);
+        let (files, mounts) = (self.watches.descriptor(), self.mounts.descriptor());
+        let changed = self.waker.sleep_beside(files, mounts, pause);
         if changed.is_err() {
             // Never seen; without a pause it would be seen often.
             let _ = self.waker.sleep(None, Some(BREATH));
         }
         self.outlet.rest(Rest::Ends);
+        if matches!(changed, Ok([_, true])) && self.mounts.refresh() {
+            self.must_search = true;
+            self.is_due(self.logs.keys().cloned().collect::<Vec<PathBuf>>());
+        }
         self.take_note();
         let now = clock::monotonic();
         if polls && now.saturating_sub(self.ticked) >= TICK {
@@ -355,9 +431,8 @@ impl<O: Outlet> Listener<O> {
                 Change::Log(path) => drop(due.insert(path)),
                 Change::Name(path) => {
                     self.must_search = true;
-                    let touched = |log: &&Log| {
-                        log.path == path || log.path.canonicalize().is_ok_and(|real| real == path)
-                    };
+                    let touched =
+                        |log: &&Log| log.path.starts_with(&path) || log.real.starts_with(&path);
                     due.extend(self.logs.values().filter(touched).map(|l| l.path.clone()));
                 }
                 Change::Anything => {
@@ -371,84 +446,12 @@ impl<O: Outlet> Listener<O> {
 
     fn is_due(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
         for path in paths {
-            if self.logs.contains_key(&path) && !self.due.contains(&path) {
+            if let Some(log) = self.logs.get_mut(&path)
+                && !std::mem::replace(&mut log.is_due, true)
+            {
                 self.due.push_back(path);
             }
         }
-    }
-
-    /// Tells what is wrong with paths, and with jails that read nothing at all; and of what is not wrong
-    /// any more.
-    fn tell_all(&mut self, found: BTreeMap<PathBuf, String>) -> Result<(), Hangup> {
-        let mut troubles = BTreeMap::new();
-        for (path, text) in found {
-            let jails = self.jails_of(&path);
-            troubles.insert(LogName::of_file(&path), (jails, text));
-        }
-        for task in &self.tasks {
-            let reads = |log: &Log| {
-                let mut files = task.files.iter();
-                files.any(|file| means(&file.pattern, &log.path))
-            };
-            let is_told = |(jails, _): &(Vec<JailName>, String)| jails.contains(&task.jail);
-            if !task.matches.0.is_empty()
-                || self.logs.values().any(reads)
-                || troubles.values().any(is_told)
-            {
-                continue;
-            }
-            if let Some(file) = task.files.first() {
-                let name = LogName::of_file(Path::new(&file.pattern));
-                let text = trouble::missing(&task.jail, &task.files);
-                let entry = troubles.entry(name).or_insert_with(|| (Vec::new(), text));
-                entry.0.push(task.jail.clone());
-            }
-        }
-        let is_open = |log: &LogName| log.file().is_some_and(|p| self.logs.contains_key(p));
-        let over = self
-            .told
-            .keys()
-            .filter(|log| !troubles.contains_key(*log) && !is_open(log));
-        let over: Vec<LogName> = over.cloned().collect();
-        for log in over {
-            self.tell(log, None)?;
-        }
-        for (log, trouble) in troubles {
-            self.tell(log, Some(trouble))?;
-        }
-        Ok(())
-    }
-
-    fn tell(
-        &mut self,
-        log: LogName,
-        trouble: Option<(Vec<JailName>, String)>,
-    ) -> Result<(), Hangup> {
-        match trouble {
-            None if self.told.remove(&log).is_some() => self.outlet.send(Heard::Recovered(log)),
-            Some(trouble) if self.told.get(&log) != Some(&trouble) => {
-                let (jails, text) = trouble.clone();
-                self.told.insert(log.clone(), trouble);
-                self.outlet.send(Heard::Trouble { log, jails, text })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Who reads what is at `path`, or below it.
-    fn jails_of(&self, path: &Path) -> Vec<JailName> {
-        let reads = |task: &&Task| {
-            let mut files = task.files.iter();
-            files.any(|file| {
-                let pattern = Path::new(&file.pattern);
-                means(&file.pattern, path)
-                    || pattern
-                        .ancestors()
-                        .any(|above| above.to_str().is_some_and(|above| means(above, path)))
-            })
-        };
-        let tasks = self.tasks.iter().filter(reads);
-        tasks.map(|task| task.jail.clone()).collect()
     }
 
     /// A log that nobody has read for a day can as well be found anew.
@@ -487,12 +490,9 @@ impl<O: Outlet> Work for Listener<O> {
                 self.logs.insert(path, log);
                 continue;
             }
-            self.watches.release(&log);
-            self.due.retain(|due| *due != path);
-            if let Some(position) = log.position() {
-                self.known.insert(log.name, position);
-            }
+            self.put_away(log);
         }
+        self.beyond.clear();
         self.is_first = true;
         self.must_search = true;
         self.outlet.send(Heard::Switched(generation))

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use encoding_rs::Encoding;
@@ -14,15 +15,19 @@ use crate::engine::filter::Memory;
 use crate::engine::record::{LogName, Position};
 use crate::engine::time::Timestamp;
 use crate::logfile::place::{FileId, Place, from_cursor, to_cursor};
-use crate::logfile::rotation::follow;
+use crate::logfile::rotation::{follow, packed_otherwise};
 use crate::logfile::tail::{Piece, Tail};
+use crate::logfile::trouble;
 use crate::sys::clock;
+use crate::sys::filesystem::refresh;
 use crate::sys::inotify::Watch;
 
 /// A log that is being read.
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) path: PathBuf,
+    /// Where that leads.
+    pub(crate) real: PathBuf,
     pub(crate) name: LogName,
     /// Who reads it, by their places among the tasks, and what their filters remember of it.
     pub(crate) readers: Vec<(usize, Memory)>,
@@ -31,6 +36,8 @@ pub(crate) struct Log {
     pub(crate) polls: bool,
     /// … or because the kernel does not tell of its changes.
     pub(crate) is_mute: bool,
+    /// It is among those to look at.
+    pub(crate) is_due: bool,
     /// It was read to its end once: what comes now has just been written.
     pub(crate) is_live: bool,
     /// Nothing was known of it when it was opened: what is older than its jails look back is skipped.
@@ -46,6 +53,8 @@ pub(crate) struct Log {
     current: Option<Tail>,
     /// Where to go on when nothing is open, after an error.
     lost: Option<Place>,
+    /// What nobody will read.
+    missed: Vec<String>,
 }
 
 /// What a look at a log brings.
@@ -86,11 +95,13 @@ impl Log {
         let mut places = known.map(|p| from_cursor(&p.cursor)).unwrap_or_default();
         let mut log = Self {
             path: path.to_owned(),
+            real: path.to_owned(),
             name: LogName::of_file(path),
             readers: Vec::new(),
             encoding: None,
             polls: false,
             is_mute: false,
+            is_due: false,
             is_live: false,
             is_new: places.is_empty(),
             reached: known.map(|position| position.time).unwrap_or_default(),
@@ -100,10 +111,12 @@ impl Log {
             old: None,
             current: None,
             lost: None,
+            missed: Vec::new(),
         };
         match places.pop() {
             Some(place) => {
                 log.current = follow(path, &place)?.into_iter().next();
+                log.note_what_is_missed(&place);
                 let since = clock::monotonic();
                 let old = places
                     .pop()
@@ -133,10 +146,14 @@ impl Log {
         if let Some(place) = self.lost {
             self.current = follow(&self.path, &place)?.into_iter().next();
             self.lost = None;
+            self.note_what_is_missed(&place);
             return Ok(Look::Moved);
         }
         if let Some(look) = self.look_at_old(buffer) {
             return Ok(look);
+        }
+        if self.polls() {
+            self.tails().for_each(|tail| refresh(&tail.file));
         }
         let Some(tail) = &mut self.current else {
             // Nothing had the path a moment ago.
@@ -163,6 +180,7 @@ impl Log {
                 return Ok(Look::Moved);
             }
             Piece::End => {}
+            Piece::Far => return Ok(Look::Moved),
             Piece::Truncated => {
                 let place = tail.place();
                 self.current = follow(&self.path, &place)?.into_iter().next();
@@ -179,12 +197,30 @@ impl Log {
         let Some(next) = next(&self.path, tail)? else {
             return Ok(Look::End);
         };
-        // Of what is a copy, or has been empty, nothing can come late.
-        let is_done = next.has_moved() || !tail.has_moved();
+        // To what is a copy, or has been packed, nobody writes.
+        let is_done = next.has_moved() || tail.is_packed();
+        if let Some(why) = tail.take_broken() {
+            self.missed.push(trouble::broken(&self.path, &why));
+        }
         let since = clock::monotonic();
         self.old = self.current.replace(next).map(|tail| (tail, since));
         self.old.take_if(|_| is_done);
         Ok(Look::Moved)
+    }
+
+    /// What nobody will read, each once.
+    pub(crate) fn take_missed(&mut self) -> Vec<String> {
+        take(&mut self.missed)
+    }
+
+    /// Whether what was being read at `place` is still there, in whatever form, is known now.
+    fn note_what_is_missed(&mut self, place: &Place) {
+        let is_there = |tail: &Tail| tail.place().offset == place.offset;
+        if place.offset > 0 && !self.current.as_ref().is_some_and(is_there) {
+            let packed = packed_otherwise(&self.path, self.reached);
+            let text = trouble::missed(&self.path, place.offset, packed.as_deref());
+            self.missed.push(text);
+        }
     }
 
     /// After an error: everything is opened anew at the next look.
@@ -234,6 +270,7 @@ impl Log {
         let (tail, since) = self.old.as_mut()?;
         match tail.read(buffer, self.encoding) {
             Ok(Piece::Some(count)) => Some(Look::Piece(Which::Old, count)),
+            Ok(Piece::Far) => Some(Look::Moved),
             Ok(Piece::End)
                 if !tail.is_deleted() && clock::monotonic().saturating_sub(*since) < LINGER =>
             {
@@ -250,7 +287,10 @@ impl Log {
 /// What is to be read after `tail`. Only the next one: by the time it is read there may be others behind it.
 fn next(path: &Path, tail: &Tail) -> io::Result<Option<Tail>> {
     let tails = follow(path, &tail.place())?;
-    Ok(tails.into_iter().find(|next| next.id != tail.id))
+    // What was packed was whole.
+    let is_same = |next: &Tail| next.is_packed() && next.place().head == tail.place().head;
+    let mut others = tails.into_iter();
+    Ok(others.find(|next| next.id != tail.id && !is_same(next)))
 }
 
 /// How long a service may go on writing to a file that was put away, in microseconds. It is looked at only

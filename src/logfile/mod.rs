@@ -1,4 +1,5 @@
-//! LISTENS to files: one thread reads all files of all jails.
+//! LISTENS to files: one thread reads all files of all jails, but for those on file systems that may hang, of
+//! which each has a thread of its own.
 //!
 //! Comes in: the [`Task`]s of the jails that read files, and how far each was read. Goes out:
 //! [`Heard`], for each file in the order of its lines, through every kind of rotation. It
@@ -8,9 +9,10 @@ pub mod listener;
 
 mod lines;
 mod log;
-mod patterns;
+mod packed;
 mod place;
 mod progress;
+mod report;
 mod rotation;
 mod tail;
 mod trouble;
@@ -18,6 +20,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -27,15 +30,17 @@ use crate::reader::Heard;
 use crate::reader::task::Task;
 use crate::reader::worker::Reader;
 
-/// Reads the files of `tasks`, each from where `known` says.
+/// Reads the files of `tasks` that are on this mount, or those that are on none that may hang; each from where
+/// `known` says.
 ///
 /// # Errors
 /// No thread or no descriptor is left. Trouble with files is told by [`Heard::Trouble`].
 pub fn listen(
+    mount: Option<PathBuf>,
     known: BTreeMap<LogName, Position>,
     tasks: Vec<Task>,
 ) -> io::Result<(Reader, Receiver<Heard>)> {
     Reader::spawn("files", |waker, valve| {
-        Listener::new(valve, waker, known, tasks)
+        Listener::new(valve, waker, mount, known, tasks)
     })
 }

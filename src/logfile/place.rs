@@ -4,9 +4,8 @@
 //! truncated, or another one that was given the old inode, from the one that was read.
 
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 
 use crate::engine::record::Cursor;
 
@@ -55,35 +54,14 @@ impl Head {
         }
     }
 
+    pub(crate) fn length(self) -> usize {
+        self.length
+    }
+
     /// Whether it tells one file from another.
     pub(crate) fn is_telling(&self) -> bool {
         self.length > 0
     }
-}
-
-impl Place {
-    /// Whether `file` holds what was read, up to here.
-    pub(crate) fn fits(&self, file: &File) -> io::Result<bool> {
-        if file.metadata()?.len() < self.offset {
-            return Ok(false);
-        }
-        let head = beginning(file, self.head.length)?;
-        Ok(Head::of(&head) == self.head)
-    }
-}
-
-/// The first `length` bytes of a file, or all there are.
-pub(crate) fn beginning(file: &File, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, u64::try_from(done).unwrap_or(u64::MAX))? {
-            0 => break,
-            count => done = done.saturating_add(count),
-        }
-    }
-    bytes.truncate(done);
-    Ok(bytes)
 }
 
 /// The places as one cursor: where lines may still come late, then where reading goes on.

@@ -47,6 +47,10 @@ impl Log {
         let Some(tail) = self.tail(Which::Current).filter(|_| is_cold) else {
             return;
         };
+        if tail.is_packed() {
+            // To unpack all of it for that is not worth the while.
+            return;
+        }
         let end = tail.place().offset;
         let begin = end.saturating_sub(WARM);
         let encoding = tail.encoding(wanted);

@@ -38,6 +38,30 @@ pub(crate) fn unwatched(path: &Path, error: &io::Error) -> String {
     )
 }
 
+/// What was written when nobody read, and is gone.
+pub(crate) fn missed(path: &Path, offset: u64, packed: Option<&Path>) -> String {
+    let path = path.display();
+    match packed {
+        Some(packed) => format!(
+            "'{path}' was put away and packed as '{}', which nobody here unpacks: lines after byte {offset} are not \
+             read; to mend it: let logrotate(8) use gzip, or delaycompress",
+            packed.display()
+        ),
+        None => format!(
+            "'{path}' was emptied or replaced while nobody read it, and what it held is not beside it: lines \
+             after byte {offset}, if there were any, are not read"
+        ),
+    }
+}
+
+/// What cannot be unpacked.
+pub(crate) fn broken(path: &Path, why: &io::Error) -> String {
+    format!(
+        "what was '{}' before it was packed is broken, the rest is not read: {why}",
+        path.display()
+    )
+}
+
 /// One file too many.
 pub(crate) fn too_many(path: &Path, most: usize) -> String {
     format!(

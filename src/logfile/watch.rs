@@ -9,10 +9,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
 use crate::logfile::log::Log;
-use crate::logfile::patterns::Names;
 use crate::logfile::tail::Tail;
 use crate::sys::filesystem::is_mute;
 use crate::sys::inotify::{Event, Inotify, Interest, Watch};
+use crate::sys::patterns::Names;
 
 /// All watches of one thread.
 #[derive(Debug)]
@@ -61,18 +61,26 @@ impl Watches {
         let mut is_new = false;
         let Some(inotify) = &self.inotify else {
             let error = || io::Error::from_raw_os_error(self.errno);
-            let no = |path: &PathBuf| (path.clone(), error());
-            return (false, wanted.keys().map(no).collect());
+            let named = wanted.iter().filter(|(_, names)| !names.is_empty());
+            let unwatched = named.map(|(path, _)| (path.clone(), error()));
+            return (false, unwatched.collect());
         };
         let before = std::mem::take(&mut self.directories);
         for (path, names) in wanted {
-            match inotify.watch(path, Interest::Names) {
+            let interest = match names.is_empty() {
+                true => Interest::Itself,
+                false => Interest::Names,
+            };
+            match inotify.watch(path, interest) {
                 Ok(watch) => {
                     is_new |= before.get(path).is_none_or(|(old, _)| *old != watch);
                     self.directories
                         .insert(path.clone(), (watch, names.clone()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => is_new = true,
+                // A directory that may only be passed is seldom moved.
+                Err(error)
+                    if names.is_empty() && error.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(error) => unwatched.push((path.clone(), error)),
             }
         }

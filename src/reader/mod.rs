@@ -12,6 +12,7 @@ use crate::engine::filter::failure::Failure;
 use crate::engine::record::{LogName, Position};
 use crate::engine::settings::JailName;
 use crate::reader::task::Task;
+use crate::sys::patterns::Beyond;
 
 /// What a reader tells the daemon.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub enum Heard {
     },
     /// The log is no more: nobody needs its position.
     Gone(LogName),
+    /// These file systems may never answer, and these patterns of files lead there: each wants a reader of
+    /// its own. Replaces what this reader said before.
+    Beyond(Beyond),
     /// The tasks of this generation took effect: everything heard before came from older ones.
     Switched(u64),
     /// Reading has reached the end of what there was for the first time.
@@ -47,6 +51,8 @@ pub enum Heard {
         /// What is wrong, and what mends it.
         text: String,
     },
+    /// Some of what was logged can never be read, in words.
+    Missed(String),
     /// A filter could not do its work on some record; told once.
     Complaint {
         /// Whose.

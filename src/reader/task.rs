@@ -35,6 +35,8 @@ pub struct Task {
     pub trusts_senders: bool,
     /// The files it reads.
     pub files: Vec<LogFile>,
+    /// Whether another reader looks after more of the jail's files: to find none here is nothing to tell of.
+    pub is_part: bool,
     /// Whether these are looked at every second, whatever the kernel tells.
     pub polls: bool,
     /// How the bytes of files are to be read; `None` for UTF-8.
@@ -54,6 +56,7 @@ impl Task {
             matches: Matches::default(),
             trusts_senders: false,
             files: Vec::new(),
+            is_part: false,
             polls: false,
             encoding: None,
         }
@@ -75,6 +78,7 @@ impl Task {
             matches: settings.matches.clone(),
             trusts_senders: settings.trusts_senders,
             files: settings.files.clone(),
+            is_part: false,
             polls: settings.polls,
             encoding: settings.encoding,
         }

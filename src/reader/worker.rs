@@ -66,6 +66,12 @@ impl Reader {
         self.join();
     }
 
+    /// Tells the thread to end, and does not wait for it: once it has, it is not heard any more.
+    pub fn leave(mut self) {
+        self.tell_to_stop();
+        self.thread = None;
+    }
+
     /// Whether the thread is well: it has moved since this was last asked, or it sleeps because there
     /// is nothing to read or nobody takes what it has heard. Asking wakes nobody.
     #[must_use]
@@ -82,10 +88,14 @@ impl Reader {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    fn join(&mut self) {
+    fn tell_to_stop(&self) {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.shared.hangup.notify_one();
         self.shared.waker.wake();
+    }
+
+    fn join(&mut self) {
+        self.tell_to_stop();
         if let Some(thread) = self.thread.take() {
             // A panic there has been printed, and the closed channel tells the daemon.
             let _ = thread.join();

@@ -29,6 +29,8 @@ pub enum Interest {
     Content,
     /// The names in a directory and the rights of what has them; the directory itself.
     Names,
+    /// A directory itself: its name and its rights.
+    Itself,
 }
 
 /// Something changed.
@@ -80,6 +82,9 @@ impl Inotify {
                     | libc::IN_DELETE_SELF
                     | libc::IN_MOVE_SELF
                     | libc::IN_ONLYDIR
+            }
+            Interest::Itself => {
+                libc::IN_ATTRIB | libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_ONLYDIR
             }
         };
         // SAFETY: the pointer is to a string that ends with a NUL and outlives the call.

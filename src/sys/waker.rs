@@ -41,27 +41,42 @@ impl Waker {
     /// # Errors
     /// As poll(2); an interruption is no error.
     pub fn sleep(&self, fd: Option<RawFd>, pause: Option<Duration>) -> io::Result<bool> {
-        let entry = |fd| libc::pollfd {
-            fd,
-            events: libc::POLLIN,
+        let [readable, _] = self.sleep_beside(fd, None, pause)?;
+        Ok(readable)
+    }
+
+    /// The same, and an error of `other`, of which it is the second word, ends the sleep too.
+    ///
+    /// # Errors
+    /// As [`Waker::sleep`].
+    pub fn sleep_beside(
+        &self,
+        fd: Option<RawFd>,
+        other: Option<RawFd>,
+        pause: Option<Duration>,
+    ) -> io::Result<[bool; 2]> {
+        // poll(2) skips negative descriptors, and tells of errors unasked.
+        let entry = |fd: Option<RawFd>, events| libc::pollfd {
+            fd: fd.unwrap_or(-1),
+            events,
             revents: 0,
         };
-        // poll(2) skips negative descriptors.
-        let mut fds = [entry(fd.unwrap_or(-1)), entry(self.0.as_raw_fd())];
+        let own = entry(Some(self.0.as_raw_fd()), libc::POLLIN);
+        let mut fds = [entry(fd, libc::POLLIN), own, entry(other, 0)];
         let millis = pause.map_or(-1, |p| i32::try_from(p.as_millis()).unwrap_or(i32::MAX));
-        // SAFETY: the pointer is to two pollfds that outlive the call.
-        if unsafe { libc::poll(fds.as_mut_ptr(), 2, millis) } < 0 {
+        // SAFETY: the pointer is to three pollfds that outlive the call.
+        if unsafe { libc::poll(fds.as_mut_ptr(), 3, millis) } < 0 {
             let error = io::Error::last_os_error();
             return match error.kind() {
-                io::ErrorKind::Interrupted => Ok(false),
+                io::ErrorKind::Interrupted => Ok([false; 2]),
                 _ => Err(error),
             };
         }
-        let [readable, woken] = fds.map(|f| f.revents != 0);
+        let [readable, woken, failed] = fds.map(|f| f.revents != 0);
         if woken {
             // The only possible failure is an empty counter, which is what we want.
             let _ = (&*self.0).read(&mut [0; 8]);
         }
-        Ok(readable)
+        Ok([readable, failed])
     }
 }

@@ -145,7 +145,6 @@ impl House {
         let beginning = Start::Since(Timestamp::default());
         let start = position.cloned().map_or(beginning, Start::After);
         let wanted = tasks(&settings);
-        let opened_at = opened.remembered.positions.clone();
         let (bus, loop_end) = link();
         let (asker, answers) = Asker::new(self.helpers());
         let (sender, orders) = mpsc::channel(1);
@@ -176,8 +175,8 @@ impl House {
         let mut daemon = Daemon::new(engine, edges).unwrap();
         daemon.drain().await;
         let mut readers = self.listen(start, &wanted);
-        let now = clock::now().wall;
-        readers.settle(now, &wanted, &opened_at).unwrap();
+        readers.want(wanted);
+        daemon.settle(&mut readers);
 
         let mut visitor = Visitor { bus };
         let ending = {
@@ -207,7 +206,7 @@ impl House {
         let system = Origin::Journal(Journal::System);
         if let Some(tasks) = wanted.get(&system) {
             let journal = listen_on(make, LogName::journal(), start, tasks.clone());
-            readers.add(system, journal.unwrap());
+            readers.add(system, Vec::new(), journal.unwrap());
         }
         readers
     }

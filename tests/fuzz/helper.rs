@@ -1,8 +1,10 @@
 //! What daemon and programs say to each other, and what a command is made of.
 
-use banishd::action::script::{Facts, Script};
+use banishd::action::script::Script;
+use banishd::engine::facts::{Facts, Tally};
+use banishd::engine::filter::failure::Captures;
 use banishd::engine::settings::JailName;
-use banishd::engine::time::Timestamp;
+use banishd::engine::time::{BanTime, Timestamp};
 use banishd::helper::protocol::{Envelope, LINES_MAX, Reply, Request, is_name, latest};
 
 /// What is understood is understood again when it is said again.
@@ -34,6 +36,14 @@ pub(crate) fn script(bytes: &[u8]) {
             time: Timestamp::from_usec(1_795_338_600_000_000),
             failures: 3,
             lines: vec![said.into()],
+            captures: Captures::default(),
+            tally: Tally {
+                ban_time: BanTime::Forever,
+                bans: 0,
+                bans_total: 0,
+                failing: 1,
+                failures_total: 3,
+            },
         };
         Script::expand(command, &facts)
     };
