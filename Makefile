@@ -103,6 +103,9 @@ install: ## install what `make build` built (DESTDIR=, PREFIX=/usr)
 	set -e; for page in man/*.[1-9]; do install -D -m 644 -t $(DATADIR)/man/man$${page##*.} "$$page"; done
 	ln -sf banishd.service.8 $(DATADIR)/man/man8/banishd.8
 	install -D -m 644 -t $(DATADIR)/doc/banishd README.md docs/*.md LICENSE-APACHE LICENSE-MIT
+	install -D -m 644 config/completions/banishctl $(DATADIR)/bash-completion/completions/banishctl
+	install -D -m 644 config/completions/_banishctl $(DATADIR)/zsh/site-functions/_banishctl
+	install -D -m 644 config/completions/banishctl.fish $(DATADIR)/fish/vendor_completions.d/banishctl.fish
 	install -d $(DESTDIR)$(SYSCONFDIR)/banishd/jail.d $(DESTDIR)$(SYSCONFDIR)/banishd/filter.d
 
 uninstall: ## remove what `make install` installed; configuration and state stay
@@ -115,6 +118,8 @@ uninstall: ## remove what `make install` installed; configuration and state stay
 	rm -f $(DATADIR)/polkit-1/actions/org.banishd.Banish1.policy
 	set -e; for page in man/*.[1-9]; do rm -f $(DATADIR)/man/man$${page##*.}/$${page##*/}; done
 	rm -f $(DATADIR)/man/man8/banishd.8
+	rm -f $(DATADIR)/bash-completion/completions/banishctl $(DATADIR)/zsh/site-functions/_banishctl
+	rm -f $(DATADIR)/fish/vendor_completions.d/banishctl.fish
 
 clean: ## remove everything that was built, disposable hosts included
 	$(SUDO) tests/host/host sweep

@@ -1,7 +1,7 @@
 //! The import rules, the purity of the engine, the top of every file: what docs/architecture.md says
 //! must stay true is read off the text here.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -136,32 +136,83 @@ fn the_map_names_every_module_and_every_test_it_points_at() {
             "docs/architecture.md does not know src/{name}"
         );
     }
-    let mut tests: BTreeMap<String, bool> = BTreeMap::new();
-    for quoted in map
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|word| word.contains("::"))
-    {
-        tests.insert(
-            quoted.rsplit("::").next().unwrap_or_default().to_owned(),
-            false,
-        );
-    }
-    for (_, text) in texts(&root().join("tests")).into_iter().chain(sources()) {
-        for (name, found) in &mut tests {
-            *found |= text.contains(&format!("fn {name}("));
-        }
-    }
-    let missing: Vec<&String> = tests
-        .iter()
-        .filter(|(_, found)| !**found)
-        .map(|(name, _)| name)
+    let known = tests();
+    let named = quoted(&map).filter(|word| word.contains("::"));
+    let missing: Vec<&str> = named
+        .filter(|word| !known.contains(word.rsplit("::").next().unwrap_or_default()))
         .collect();
     assert!(
         missing.is_empty(),
         "docs/architecture.md points at tests that are not there: {missing:?}"
     );
+}
+
+#[test]
+fn every_difference_from_fail2ban_names_what_holds_it() {
+    let page = fs::read_to_string(root().join("docs/parity.md")).unwrap();
+    let known = tests();
+    let tree = |name: &str| {
+        let kinds =
+            ["ok", "bad"].map(|kind| root().join("tests/data/config").join(kind).join(name));
+        kinds.iter().any(|path| path.is_dir())
+    };
+    let hosts: Vec<PathBuf> = fs::read_dir(root().join("tests/host"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let script = |name: &str| {
+        let begins = |path: &PathBuf| {
+            path.file_stem()
+                .is_some_and(|stem| stem.to_string_lossy().starts_with(&format!("{name}-")))
+        };
+        hosts.iter().any(begins)
+    };
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    for row in rows.filter(|row| !row.starts_with("|---") && !row.ends_with("| held by |")) {
+        let cell = row
+            .trim_end_matches('|')
+            .rsplit(" | ")
+            .next()
+            .unwrap_or_default();
+        let holders: Vec<&str> = cell.split([',', ';']).map(str::trim).collect();
+        // What the row above says may be said of this one as well.
+        for holder in holders.into_iter().filter(|it| *it != "the same") {
+            let name = holder.trim_matches('`');
+            let is_there = match name == holder {
+                true => name.starts_with("TEST-") && script(name),
+                // Of a long name the beginning may do.
+                false => match name.strip_suffix('…') {
+                    Some(head) => known.iter().any(|name| name.starts_with(head)),
+                    None => known.contains(name) || tree(name),
+                },
+            };
+            assert!(
+                is_there,
+                "docs/parity.md: nothing is called '{holder}' in: {row}"
+            );
+        }
+    }
+}
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let texts = texts(&root().join("tests")).into_iter().chain(sources());
+    let mut names = BTreeSet::new();
+    for (_, text) in texts {
+        for line in text.lines().map(str::trim_start) {
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            let name = line
+                .strip_prefix("fn ")
+                .and_then(|rest| rest.split_once('('));
+            names.extend(name.map(|(name, _)| name.to_owned()));
+        }
+    }
+    names
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 fn root() -> PathBuf {

@@ -42,9 +42,15 @@ fn root_the_verbs_do_what_they_say() {
         (&["start", "sshd"], 0, ""),
         (&["reload"], 0, "jail.conf:2:1: hm\n"),
         (&["bans"], 0, "No bans.\n"),
-        (&["bans", "--json"], 0, "[]\n"),
+        (&["bans", "--json"], 0, ""),
+        (&["jails"], 0, "nginx-http-auth\nsshd\n"),
+        (
+            &["jails", "--json"],
+            0,
+            "{\"jail\":\"nginx-http-auth\"}\n{\"jail\":\"sshd\"}\n",
+        ),
         (&["why", "192.0.2.1"], 0, "192.0.2.1 is not banned.\n"),
-        (&["why", "192.0.2.1", "--json"], 0, "[]\n"),
+        (&["why", "192.0.2.1", "--json"], 0, ""),
         (&["test", "sshd", "hello"], 0, "No failure for 'sshd'.\n"),
     ] {
         let (code_got, out, error) = ctl(&bus, arguments);
@@ -152,8 +158,9 @@ fn root_status_and_bans_are_json_on_request() {
     assert_eq!(status["bans"], 5000);
     assert_eq!(status["jails"][1]["ports"][0], "22/tcp");
     let (_, bans, _) = ctl(&bus, &["bans", "--json"]);
-    let bans: serde_json::Value = serde_json::from_str(&bans).unwrap();
-    assert_eq!(bans.as_array().unwrap().len(), 5000);
+    let bans = bans.lines().map(serde_json::from_str::<serde_json::Value>);
+    let bans: Vec<_> = bans.map(Result::unwrap).collect();
+    assert_eq!((bans.len(), &bans[0]["jail"]), (5000, &"sshd".into()));
     let (_, plain, _) = ctl(&bus, &["status"]);
     assert!(plain.contains("sshd"), "{plain}");
     assert!(!plain.contains('\x1b'), "{plain}");

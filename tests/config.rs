@@ -4,6 +4,7 @@
 //! amounts to is in `tests/snapshots` (`INSTA_UPDATE=always` writes it anew).
 
 mod language;
+mod repeat;
 mod stock;
 mod stream;
 mod tutorial;
@@ -26,7 +27,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn load_over_shipped(admin: &Path) -> (Settings, Vec<Diagnostic>) {
+pub(crate) fn load_over_shipped(admin: &Path) -> (Settings, Vec<Diagnostic>) {
     load(&Layout {
         admin: admin.to_owned(),
         vendor: root().join("config"),

@@ -5,13 +5,14 @@ use banishd::daemon::start::{StartError, open_store};
 use banishd::dbus::link::{News, Request};
 use banishd::engine::effect::{Commit, Event};
 use banishd::engine::record::{Cursor, LogName, Position};
+use banishd::engine::settings::JailName;
 use banishd::engine::time::Timestamp;
 use banishd::store::{FILE, Store};
 use rusqlite::Connection;
 
 mod house;
 
-use crate::daemon::house::House;
+use crate::daemon::house::{House, door};
 
 #[tokio::test]
 async fn three_entries_in_the_journal_become_a_ban() {
@@ -47,6 +48,38 @@ async fn three_entries_in_the_journal_become_a_ban() {
 }
 
 #[tokio::test]
+async fn the_list_of_a_jails_bans_goes_on_behind_any_ban() {
+    let house = House::new();
+    let visit = house.live(async |visitor| {
+        for last in 1..=3 {
+            visitor.ban(&format!("192.0.2.{last}")).await.unwrap();
+        }
+        for (after, max, expected) in [
+            (None, 2, &[1, 2][..]),
+            (Some(("door", 1)), 9, &[2, 3]),
+            (Some(("door", 1)), 1, &[2]),
+            (Some(("door", 3)), 9, &[]),
+            (Some(("back", 9)), 1, &[1]),
+            (Some(("yard", 1)), 9, &[]),
+        ] {
+            let host = |last: u8| format!("192.0.2.{last}").parse().unwrap();
+            let after = after.map(|(jail, last)| (JailName::new(jail).unwrap(), host(last)));
+            let bans = |reply| Request::Bans {
+                jail: Some(door()),
+                after: after.clone(),
+                max,
+                reply,
+            };
+            let found: Vec<_> = visitor.ask(bans).await;
+            let found: Vec<_> = found.iter().map(|ban| ban.offender).collect();
+            let expected: Vec<_> = expected.iter().map(|last| host(*last)).collect();
+            assert_eq!(found, expected, "{after:?}");
+        }
+    });
+    visit.await.unwrap();
+}
+
+#[tokio::test]
 async fn another_daemon_goes_on_exactly_where_the_last_one_stopped() {
     let house = House::new();
     let first = house.live(async |visitor| {
@@ -67,6 +100,34 @@ async fn another_daemon_goes_on_exactly_where_the_last_one_stopped() {
     second.await.unwrap();
 
     assert_eq!(house.blocked(), ["192.0.2.1", "192.0.2.9"]);
+}
+
+#[tokio::test]
+async fn a_jail_that_reads_no_log_counts_bans_over_restarts() {
+    let house = House::new();
+    house.count_bans();
+    let first = house.live(async |visitor| {
+        visitor.ban("192.0.2.1").await.unwrap();
+        visitor.ban("192.0.2.1").await.unwrap();
+        visitor.unban("192.0.2.1").await.unwrap();
+    });
+    first.await.unwrap();
+
+    let second = house.live(async |visitor| {
+        let jail = visitor.jail().await;
+        assert_eq!((&*jail.name, jail.failures_total), ("again", 1));
+        visitor.ban("192.0.2.1").await.unwrap();
+        let bans = |reply| Request::Bans {
+            jail: None,
+            after: None,
+            max: 9,
+            reply,
+        };
+        let bans = visitor.ask(bans).await;
+        let jails: Vec<&str> = bans.iter().map(|ban| &*ban.jail).collect();
+        assert_eq!(jails, ["again", "door"]);
+    });
+    second.await.unwrap();
 }
 
 #[tokio::test]
@@ -117,6 +178,11 @@ async fn everybody_who_asks_for_a_reload_gets_an_answer() {
         let answers = tokio::join!(visitor.reload(), visitor.reload(), visitor.reload());
 
         assert_eq!(answers, (Ok(vec![]), Ok(vec![]), Ok(vec![])));
+        let mut reloads = 0;
+        while let Ok(news) = visitor.bus.news.try_recv() {
+            reloads += usize::from(news == News::Reloading(true));
+        }
+        assert!(reloads <= 2, "who waits for the next one shares it");
     });
     visit.await.unwrap();
 }

@@ -194,6 +194,9 @@ const OWN: &[(&str, &str, &str, &str)] = &[
     ("%Y %U %a", "2011 07 Wed x", "2011-02-16T00:00:00Z", " x"),
     ("%Y %U %w", "2011 07 3 x", "2011-02-16T00:00:00Z", " x"),
     ("%Y %W %w", "2011 07 3 x", "2011-02-16T00:00:00Z", " x"),
+    ("%Y %U %u", "2011 07 7 x", "2011-02-13T00:00:00Z", " x"),
+    ("^%U-%w", "47-6 x", "2025-11-29T00:00:00Z", " x"),
+    ("^%j", "360 x", "2025-12-26T00:00:00Z", " x"),
     ("EPOCH", "1792577472 x", "2026-10-21T10:11:12Z", " x"),
     (
         "{^LN-BEG}Epoch",
@@ -310,6 +313,47 @@ fn patterns_of_ones_own_are_followed() {
     for (pattern, line, time, rest) in OWN {
         check(&[pattern], &[(line, time, rest)]);
     }
+}
+
+/// The days around New Year, where weeks and years disagree, as Python writes them.
+#[test]
+fn weeks_mean_what_they_mean_in_python() {
+    const FORMATS: [&str; 6] = [
+        "%G-W%V-%u",
+        "%Y week %U %w",
+        "%Y week %W %a",
+        "%Y %W %u",
+        "%Y-%m-%d %G-W%V",
+        "%j of %Y",
+    ];
+    let program = format!(
+        "import datetime as d\n\
+         for year in range(1995, 2031):\n\
+         \x20for i in range(-9, 12):\n\
+         \x20 day = d.date(year, 1, 1) + d.timedelta(i)\n\
+         \x20 print(day, *[day.strftime(f) for f in {FORMATS:?}], sep='|')\n"
+    );
+    let all = FORMATS.map(|format| dates(&[format], &TimeZone::UTC));
+    #[expect(clippy::disallowed_methods, reason = "the test runs Python")]
+    let mut python = std::process::Command::new("python3");
+    let output = python.args(["-c", &program]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+
+    let mut days = 0;
+    for line in text.lines() {
+        let mut parts = line.split('|');
+        let time = format!("{}T00:00:00Z", parts.next().unwrap());
+        for (dates, written) in all.iter().zip(parts) {
+            let expected = Some((time.clone(), String::new()));
+            assert_eq!(found(dates, written), expected, "{written}");
+            days += 1;
+        }
+    }
+    assert_eq!(days, 36 * 21 * FORMATS.len());
+    let iso = &all[0];
+    // Python refuses them as well: a year has 52 weeks or 53.
+    assert_eq!(found(iso, "2026-W53-7").unwrap().0, "2027-01-03T00:00:00Z");
+    assert_eq!(found(iso, "2027-W53-1").unwrap().0, "-");
 }
 
 #[test]

@@ -10,6 +10,8 @@
 mod architecture;
 /// Output and exit codes of banishctl.
 mod cli;
+/// Completions for shells, and the manual, beside the command line.
+mod completions;
 /// Configuration trees to settings or diagnostics.
 mod config;
 /// The whole daemon on scripted edges.

@@ -310,4 +310,13 @@ fn make_install_and_uninstall_name_every_file_we_ship() {
             );
         }
     }
+    for path in files("config/completions") {
+        let file = format!("/{}", name(&path));
+        assert!(install.contains(&format!("config/completions{file} ")));
+        let to = install
+            .split_whitespace()
+            .find(|word| word.starts_with("$(DATADIR)") && word.ends_with(&file));
+        let to = to.expect("a place for it");
+        assert!(uninstall.contains(to), "{to} is not uninstalled");
+    }
 }

@@ -64,6 +64,18 @@ fn every_construct_means_what_it_means_in_python() {
     }
 }
 
+/// What matches as a whole is what Python matches; the group holds nothing there.
+#[test]
+fn an_empty_turn_ends_a_loop() {
+    for pattern in ["^(?P<x>a|b|)*", r"^(?P<x>\b|.)*$"] {
+        assert_eq!(
+            shown(&rule(pattern), "ab").as_deref(),
+            Some("ab|b"),
+            "{pattern}"
+        );
+    }
+}
+
 #[test]
 fn tags_stand_for_addresses_names_and_groups() {
     let names = Dialect {
@@ -170,6 +182,15 @@ fn no_text_stalls_a_pattern() {
             "{pattern}"
         );
     }
+}
+
+/// `prefregex` leaves a part of a line, and a newline is put behind it.
+#[test]
+fn a_part_of_a_line_may_match_what_ends_in_a_newline() {
+    let rules = Rules::new(vec![rule("^<ADDR> bad\\n"), rule("^<ADDR> worse$")]);
+
+    assert!(rules.may_match_within(b"at 192.0.2.1 bad enough\n"));
+    assert!(!rules.may_match_within(b"at 192.0.2.1 good\n"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod asks;
 mod counting;
 mod escalation;
 mod laws;
+mod repeat;
 
 #[test]
 fn three_failures_within_findtime_ban_the_offender() {
@@ -615,11 +616,14 @@ fn an_import_takes_over_bans_with_their_ends_and_counts_what_it_leaves() {
 fn a_log_that_is_read_no_more_holds_nothing_back() {
     let mut sim = Sim::new(&["sshd"]);
     let file = LogName::named("file:/var/log/auth.log");
-    let position = Position {
-        cursor: Cursor("1".into()),
-        time: sim.now.wall,
+    let read = |sim: &mut Sim, log: &LogName| {
+        let position = Position {
+            cursor: Cursor("1".into()),
+            time: sim.now.wall,
+        };
+        sim.engine.handle_failures(sim.now, &[], log, position);
     };
-    sim.engine.handle_failures(sim.now, &[], &file, position);
+    read(&mut sim, &file);
     sim.ban("sshd", "192.0.2.1", Some(60)).unwrap();
     assert!(sim.disk.positions.contains_key(&file));
 
@@ -627,10 +631,33 @@ fn a_log_that_is_read_no_more_holds_nothing_back() {
     sim.reboot();
     let is_read = |log: &LogName| *log == LogName::journal();
     sim.engine.handle_logs(sim.now, is_read);
-    sim.engine.handle_deadline(sim.now);
+    read(&mut sim, &LogName::journal());
     sim.drain();
     assert!(sim.ledger().is_empty());
     sim.pass(5);
 
     assert!(!sim.disk.positions.contains_key(&file));
+}
+
+/// Else each of its failures would count again once the jail reads its log anew.
+#[test]
+fn the_log_of_a_jail_whose_configuration_broke_is_not_forgotten() {
+    let mut sim = Sim::new(&["sshd"]);
+    sim.fail("sshd", "192.0.2.1");
+    sim.pass(5);
+    let broken = Settings {
+        failed: [(jail("sshd"), "bad".to_owned())].into(),
+        ..Settings::default()
+    };
+    sim.settings = broken;
+    sim.restart();
+
+    sim.engine.handle_logs(sim.now, |_| false);
+    sim.pass(5);
+    assert!(sim.disk.positions.contains_key(&LogName::journal()));
+
+    sim.reload(settings(&["sshd"]));
+    sim.engine.handle_logs(sim.now, |_| false);
+    sim.pass(5);
+    assert!(sim.disk.positions.is_empty());
 }

@@ -4,8 +4,6 @@
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use crate::action::script::Script;
@@ -19,13 +17,13 @@ use crate::sys::{child, clock};
 pub fn run(script: &Script, limit: Duration) -> io::Result<Reply> {
     let began = clock::boottime();
     let (mut child, output) = start(script)?;
-    let tail = Tail::follow(output);
-    let timed_out = match child::ends_within(&child, limit) {
+    let mut tail = Tail::of(output);
+    let timed_out = match tail.follow(&child, limit) {
         Ok(true) => false,
         ended => {
             child::terminate(&child);
             // It is killed in any case, if only for its children.
-            let _ = child::ends_within(&child, GRACE);
+            let _ = tail.follow(&child, GRACE);
             child::kill(&child);
             ended?;
             true
@@ -37,7 +35,7 @@ pub fn run(script: &Script, limit: Duration) -> io::Result<Reply> {
         signal: status.signal(),
         timed_out,
         duration_usec: clock::boottime().saturating_sub(began),
-        output: tail.text(),
+        output: String::from_utf8_lossy(&tail.latest).trim_end().to_owned(),
     })
 }
 
@@ -60,34 +58,51 @@ fn start(script: &Script) -> io::Result<(Child, PipeReader)> {
 
 /// The end of what is printed; however much that is, it is read, so that nobody waits for us.
 struct Tail {
-    latest: Arc<Mutex<Vec<u8>>>,
-    ended: mpsc::Receiver<()>,
+    /// Absent when nobody can print any more.
+    output: Option<PipeReader>,
+    latest: Vec<u8>,
 }
 
 impl Tail {
-    fn follow(mut output: PipeReader) -> Self {
-        let latest = Arc::new(Mutex::new(Vec::new()));
-        let (sender, ended) = mpsc::channel();
-        let shared = Arc::clone(&latest);
-        thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = output.read(&mut chunk) {
-                let mut latest = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                latest.extend(chunk.get(..length).unwrap_or_default());
-                let excess = latest.len().saturating_sub(OUTPUT_MAX);
-                latest.drain(..excess);
-            }
-            // Nobody may be left to hear it.
-            let _ = sender.send(());
-        });
-        Self { latest, ended }
+    fn of(output: PipeReader) -> Self {
+        Self {
+            output: Some(output),
+            latest: Vec::new(),
+        }
     }
 
-    /// What was printed, once the command has ended; something in the background may hold on to it.
-    fn text(&self) -> String {
-        let _ = self.ended.recv_timeout(GRACE);
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&latest).trim_end().to_owned()
+    /// Reads what is printed until the child has ended; whether it has, within `limit`. Then all it
+    /// has printed was read: something in the background may hold on to the pipe.
+    fn follow(&mut self, child: &Child, limit: Duration) -> io::Result<bool> {
+        let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        let end = clock::monotonic().saturating_add(limit);
+        // From here on only what was printed before the end counts, and the pipe holds no more of it.
+        let mut rest = PIPE / CHUNK;
+        while rest > 0 {
+            let left = end.saturating_sub(clock::monotonic());
+            let left = Duration::from_micros(left);
+            match child::wait(child, self.output.as_ref(), left)? {
+                (true, false) => return Ok(true),
+                (false, prints) if !prints || left.is_zero() => return Ok(false),
+                (ended, _) => {
+                    self.read();
+                    rest -= usize::from(ended);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn read(&mut self) {
+        let mut chunk = [0; CHUNK];
+        match self.output.as_mut().map(|output| output.read(&mut chunk)) {
+            Some(Ok(length @ 1..)) => {
+                self.latest.extend(chunk.get(..length).unwrap_or_default());
+                let excess = self.latest.len().saturating_sub(OUTPUT_MAX);
+                self.latest.drain(..excess);
+            }
+            _ => self.output = None,
+        }
     }
 }
 
@@ -99,6 +114,9 @@ const OURS: [&str; 4] = [
     "NOTIFY_SOCKET",
 ];
 
+/// What a pipe holds (pipe(7)), and how much of it is read at once.
+const PIPE: usize = 64 * 1024;
+const CHUNK: usize = 4096;
 /// Between asking and killing.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -157,14 +175,21 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_ended_with_all_it_started() {
-        let short = Duration::from_millis(100);
-
-        assert_eq!(ran("sleep 1000", &[], short), (None, true, String::new()));
         let deaf = "trap '' TERM; echo $$; sleep 1000 & while :; do sleep 1000; done";
-        let (status, timed_out, group) = ran(deaf, &[], short);
-        assert_eq!((status, timed_out), (None, true));
-        let (_, _, left) = ran(&format!("ps -o s= -s {group} | tr -d 'Z\\n'"), &[], LONG);
-        assert_eq!(left, "");
+        // Long enough for a shell to begin, however busy the machine is.
+        let limits = [100, 1_000, 10_000, 100_000].map(Duration::from_millis);
+        let group = limits.into_iter().find_map(|limit| {
+            assert!(ran("sleep 1000", &[], limit).1 && ran("yes", &[], limit).1);
+            let (status, timed_out, group) = ran(deaf, &[], limit);
+            assert_eq!((status, timed_out), (None, true));
+            (!group.is_empty()).then_some(group)
+        });
+        // What is killed takes a moment to be gone.
+        let gone = format!(
+            "while ps -o s= -s {} | grep -qv Z; do :; done",
+            group.unwrap()
+        );
+        assert_eq!(ran(&gone, &[], LONG), (Some(0), false, String::new()));
     }
 
     #[test]

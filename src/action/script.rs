@@ -53,8 +53,8 @@ impl Script {
                 Some(value) if is_harmless(&value) => script.text.push_str(&value),
                 Some(value) => {
                     let name = variable(tag);
-                    script.text.push('$');
-                    script.text.push_str(&name);
+                    // In braces, or letters behind the tag would make it another name.
+                    script.text.push_str(&format!("${{{name}}}"));
                     if !names.contains(&name) {
                         names.push(name);
                         // No argument can hold a zero byte.
@@ -205,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_name_is_the_one_that_is_set_and_nobody_is_asked() {
+        let script = Script::expand("<fq-hostname>", &facts("192.0.2.1", &[]));
+
+        assert_eq!(script.text, names::host().unwrap());
+    }
+
+    #[test]
     fn a_value_that_means_something_to_a_shell_never_enters_the_script() {
         for special in "\\#&;`|*?~<>^()[]{}$'\"\n\r\t\u{7}".chars() {
             let line = format!("a{special}b");
@@ -214,7 +221,7 @@ mod tests {
             );
 
             assert_eq!(
-                script.text, "f2bV_matches=${0}\necho $f2bV_matches 192.0.2.1 $f2bV_matches",
+                script.text, "f2bV_matches=${0}\necho ${f2bV_matches} 192.0.2.1 ${f2bV_matches}",
                 "{special:?}"
             );
             assert_eq!(script.arguments, [line]);
@@ -224,7 +231,7 @@ mod tests {
         assert_eq!(
             script.text,
             "f2bV_ipmatches=${0} f2bV_br=${1} f2bV_matches=${2}\n\
-             $f2bV_ipmatches|$f2bV_br|$f2bV_matches"
+             ${f2bV_ipmatches}|${f2bV_br}|${f2bV_matches}"
         );
         assert_eq!(
             script.arguments,

@@ -50,6 +50,7 @@ pub(crate) struct Jail {
     pub(crate) problem: String,
     pub(crate) units: Vec<String>,
     pub(crate) matches: Vec<String>,
+    pub(crate) bans_of: Vec<String>,
     pub(crate) ports: Vec<String>,
     pub(crate) max_failures: u32,
     pub(crate) find_usec: u64,
@@ -193,6 +194,12 @@ impl Client {
         })
     }
 
+    /// The names of all jails.
+    pub(crate) async fn jails(&self) -> Result<Vec<String>, ClientError> {
+        let jails = self.manager.list_jails().await?;
+        Ok(jails.into_iter().map(|(name, ..)| name).collect())
+    }
+
     pub(crate) async fn jail(&self, name: &str) -> Result<Jail, ClientError> {
         let path = self.manager.get_jail(name).await?;
         self.jail_at(path.as_str()).await
@@ -309,6 +316,7 @@ impl Client {
             problem: value(&values, "Problem"),
             units: value(&values, "Units"),
             matches: value(&values, "Matches"),
+            bans_of: value(&values, "BansOf"),
             ports: value(&values, "Ports"),
             max_failures: value(&values, "MaxFailures"),
             find_usec: value(&values, "FindUSec"),

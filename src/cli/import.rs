@@ -5,17 +5,17 @@
 //! a private copy is read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::cli::client::{Client, ClientError};
-use crate::cli::render::plain;
+use crate::cli::render::{plain, plural};
 use crate::dbus::wire::{FOREVER, ImportInfo, ImportSums, PAGE_DEFAULT};
 use crate::engine::address::Offender;
 use crate::engine::time::Timestamp;
@@ -112,10 +112,10 @@ impl Outcome {
     pub(crate) fn text(&self) -> String {
         let Self { file, schema, .. } = self;
         let sums = &self.sums;
-        let bans = |count: u32| plural(usize::try_from(count).unwrap_or(usize::MAX));
+        let bans = |count: u32| plural(count, "ban");
         let mut text = format!(
             "Read {} from {file} (schema {schema}).\n",
-            plural(self.read)
+            plural(self.read, "ban")
         );
         text.push_str(&match self.dry_run {
             true => format!(
@@ -132,7 +132,7 @@ impl Outcome {
         });
         let mut line = |count: usize, why: &str| {
             if count > 0 {
-                text.push_str(&format!("Skipped {} {why}.\n", plural(count)));
+                text.push_str(&format!("Skipped {} {why}.\n", plural(count, "ban")));
             }
         };
         for Skipped {
@@ -161,13 +161,6 @@ impl Outcome {
             line(usize::try_from(count).unwrap_or(usize::MAX), why);
         }
         text
-    }
-}
-
-fn plural(count: usize) -> String {
-    match count {
-        1 => "1 ban".to_owned(),
-        count => format!("{count} bans"),
     }
 }
 
@@ -265,8 +258,8 @@ pub fn read(file: &Path) -> Result<Database, DatabaseError> {
         return take(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
     }
     // To mend it, it must be written to.
-    let copy = Copy::of(file)?;
-    take(&copy.0.join("db"), OpenFlags::SQLITE_OPEN_READ_WRITE)
+    let copy = copied(file)?;
+    take(&copy.path().join("db"), OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn take(file: &Path, flags: OpenFlags) -> Result<Database, DatabaseError> {
@@ -375,36 +368,23 @@ fn is_settled(file: &Path) -> io::Result<bool> {
     Ok(!is_wal && !SIDECARS.iter().any(|suffix| beside(file, suffix).exists()))
 }
 
-/// A private copy, removed in the end.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn of(file: &Path) -> io::Result<Self> {
-        let name = format!("banishctl-import-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        // Fails where somebody else has made one.
-        DirBuilder::new().mode(0o700).create(&directory)?;
-        let copy = Self(directory);
-        fs::copy(file, copy.0.join("db"))?;
-        for suffix in SIDECARS {
-            let sidecar = beside(file, suffix);
-            if sidecar.exists() {
-                let to = copy.0.join(format!("db{suffix}"));
-                fs::copy(sidecar, &to)?;
-                if fs::read(to)?.ends_with(&NAMES_ANOTHER) {
-                    return Err(io::Error::other("its journal is of several databases"));
-                }
+/// A private copy, as `db`, in a directory that nobody could have made before; it is removed in the end.
+fn copied(file: &Path) -> io::Result<TempDir> {
+    let directory = tempfile::Builder::new()
+        .prefix("banishctl-import-")
+        .tempdir()?;
+    fs::copy(file, directory.path().join("db"))?;
+    for suffix in SIDECARS {
+        let sidecar = beside(file, suffix);
+        if sidecar.exists() {
+            let to = directory.path().join(format!("db{suffix}"));
+            fs::copy(sidecar, &to)?;
+            if fs::read(to)?.ends_with(&NAMES_ANOTHER) {
+                return Err(io::Error::other("its journal is of several databases"));
             }
         }
-        Ok(copy)
     }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // The next boot cleans up where this fails.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    Ok(directory)
 }
 
 fn beside(file: &Path, suffix: &str) -> PathBuf {

@@ -11,15 +11,18 @@ mod filter_test;
 pub mod import;
 mod lines;
 mod monitor;
+mod pager;
 mod render;
 mod span;
+mod tree;
+mod unit;
 mod verify;
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::config_dump::ConfigVerb;
@@ -34,10 +37,14 @@ use crate::engine::time::BanTime;
 /// Look at and change what banishd bans.
 #[derive(Debug, Parser)]
 #[command(name = "banishctl", version, arg_required_else_help = true)]
+#[command(after_help = "See banishctl(1) for all of it, with examples.")]
 struct Arguments {
-    /// Print JSON
-    #[arg(long, global = true)]
+    /// Print JSON, one object a line
+    #[arg(long, global = true, display_order = 1000)]
     json: bool,
+    /// Do not show long text in a pager
+    #[arg(long, global = true, display_order = 1000)]
+    no_pager: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -49,6 +56,8 @@ enum Verb {
         /// The jail
         jail: Option<String>,
     },
+    /// Name the jails, one a line
+    Jails,
     /// List bans
     Bans {
         /// Of this jail only
@@ -89,7 +98,7 @@ enum Verb {
     /// Take over the bans of fail2ban, and how often it banned whom
     Import {
         /// fail2ban's database
-        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3")]
+        #[arg(default_value = "/var/lib/fail2ban/fail2ban.sqlite3", value_hint = ValueHint::FilePath)]
         file: PathBuf,
         /// Only say what would be taken over
         #[arg(long)]
@@ -125,29 +134,34 @@ enum FilterVerb {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "banishctl unban [OPTIONS] [JAIL] ADDRESS\n       banishctl unban [OPTIONS] --all [JAIL]"
+)]
 struct Unban {
-    /// JAIL ADDRESS, ADDRESS, or with --all an optional JAIL
-    #[arg(value_name = "[JAIL] ADDRESS", num_args = 1..=2, required_unless_present = "all")]
+    /// The address or prefix, before it the jail if only one is meant; with --all the jail alone
+    #[arg(value_name = "WHAT", num_args = 1..=2, required_unless_present = "all")]
     what: Vec<String>,
     /// Lift every ban, of the jail if one is named
     #[arg(long)]
     all: bool,
 }
 
+/// Every verb and option, as the command line has them.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs one command.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Verb::Filter { verb } = &arguments.verb {
-        return offline(verb, arguments.json);
-    }
-    let offline = match &arguments.verb {
-        Verb::Verify(verify) => Some(verify.run(arguments.json)),
-        Verb::Config(ConfigVerb::Dump(dump)) => Some(dump.run(arguments.json)),
-        _ => None,
-    };
-    if let Some(verdict) = offline {
-        return told(&verdict);
+    let (json, pages) = (arguments.json, !arguments.json && !arguments.no_pager);
+    match &arguments.verb {
+        Verb::Filter { verb } => return offline(verb, json),
+        Verb::Verify(verify) => return told(&verify.run(json), pages),
+        Verb::Config(ConfigVerb::Dump(dump)) => return told(&dump.run(json), pages),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -156,21 +170,26 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => Err(ClientError::Output(error)),
     };
+    // Not before the runtime is gone: the bus is not kept waiting for a reader.
+    let result = result.and_then(|text| pager::show(&text, pages).map_err(ClientError::Output));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ClientError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(ClientError::Output(error)) if is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = writeln!(io::stderr(), "{error}");
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// The verbs that need neither bus nor daemon.
+/// Whether whoever reads the output has seen enough.
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe
+}
+
+/// The verbs that try filters.
 fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
-    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut print = |text: &str| stdout.write_all(text.as_bytes());
     let result = match verb {
         FilterVerb::Conformance(conformance) => conformance.run(json, &mut print),
@@ -178,34 +197,34 @@ fn offline(verb: &FilterVerb, json: bool) -> ExitCode {
     };
     match result.and_then(|code| stdout.flush().map(|()| code).map_err(TestError::Output)) {
         Ok(code) => code,
-        Err(TestError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(TestError::Output(error)) if is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{}", chain(&error));
+            let _ = writeln!(io::stderr(), "{}", chain(&error));
             ExitCode::from(2)
         }
     }
 }
 
 /// Says what came of a verb that needs neither bus nor daemon.
-fn told(verdict: &Verdict) -> ExitCode {
+fn told(verdict: &Verdict, pages: bool) -> ExitCode {
     if let Some(remark) = &verdict.remark {
-        let _ = writeln!(std::io::stderr(), "{remark}");
+        let _ = writeln!(io::stderr(), "{remark}");
     }
-    match print(&verdict.text) {
-        Ok(()) => ExitCode::from(verdict.code),
-        Err(_) => ExitCode::FAILURE,
+    match pager::show(&verdict.text, pages) {
+        Err(error) if !is_closed(&error) => {
+            let _ = writeln!(io::stderr(), "{}", ClientError::Output(error));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(verdict.code),
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), ClientError> {
+/// The verbs that are calls on the bus; what to print.
+async fn run(arguments: Arguments) -> Result<String, ClientError> {
     let client = Client::connect().await?;
     let json = arguments.json;
-    let style = Style {
-        colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
-    let text = match arguments.verb {
+    let style = Style::of_stdout();
+    Ok(match arguments.verb {
         Verb::Status { jail: None } => {
             let status = client.status().await?;
             match json {
@@ -219,6 +238,14 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 true => render::to_json(&jail),
                 false => render::jail(&jail, client::now(), style),
             }
+        }
+        Verb::Jails => {
+            let jails = client.jails().await?;
+            let line = |name: &String| match json {
+                true => render::to_json(&serde_json::json!({ "jail": name })),
+                false => format!("{name}\n"),
+            };
+            jails.iter().map(line).collect()
         }
         Verb::Bans { jail, of } => {
             let bans = client.bans(jail.as_deref(), of.as_deref()).await?;
@@ -241,10 +268,9 @@ async fn run(arguments: Arguments) -> Result<(), ClientError> {
                 false => outcome.text(),
             }
         }
-        Verb::Monitor => return monitor::follow(&client, json).await,
+        Verb::Monitor => monitor::follow(&client, json).await?,
         other => change(&client, other, json).await?,
-    };
-    print(&text)
+    })
 }
 
 /// The verbs that change something, or try something.
@@ -266,8 +292,7 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             let removed = lift(client, &unban).await?;
             let text = match removed {
                 0 => "Nothing was banned.\n".to_owned(),
-                1 => "Lifted 1 ban.\n".to_owned(),
-                n => format!("Lifted {n} bans.\n"),
+                n => format!("Lifted {}.\n", render::plural(n, "ban")),
             };
             (text, serde_json::json!({ "removed": removed }))
         }
@@ -294,6 +319,7 @@ async fn change(client: &Client, verb: Verb, json: bool) -> Result<String, Clien
             (text, value)
         }
         Verb::Status { .. }
+        | Verb::Jails
         | Verb::Bans { .. }
         | Verb::Why { .. }
         | Verb::Config(_)
@@ -342,22 +368,12 @@ async fn lift(client: &Client, unban: &Unban) -> Result<u32, ClientError> {
     }
 }
 
-/// Writes to stdout.
-fn print(text: &str) -> Result<(), ClientError> {
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(ClientError::Output)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command_line().debug_assert();
     }
 }

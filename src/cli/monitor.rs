@@ -7,7 +7,7 @@ use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream};
 
 use crate::cli::client::{Client, ClientError, now};
-use crate::cli::{print, render};
+use crate::cli::{pager, render};
 use crate::dbus::names::{BUS_NAME, MANAGER_INTERFACE, MANAGER_PATH};
 use crate::dbus::stream::next;
 use crate::dbus::wire::{BanInfo, BanLine};
@@ -21,7 +21,7 @@ struct Told<'a> {
 }
 
 /// Prints what happens.
-pub(crate) async fn follow(client: &Client, json: bool) -> Result<(), ClientError> {
+pub(crate) async fn follow(client: &Client, json: bool) -> Result<String, ClientError> {
     // the bus withholds addresses from who may not see them: say so instead of showing nothing
     client.check_access().await?;
     let rule = MatchRule::builder()
@@ -48,10 +48,11 @@ pub(crate) async fn follow(client: &Client, json: bool) -> Result<(), ClientErro
             }),
         };
         if let Some((text, value)) = told {
-            match json {
-                true => print(&format!("{value}\n"))?,
-                false => print(&format!("{} {text}\n", render::clock(now())))?,
-            }
+            let line = match json {
+                true => format!("{value}\n"),
+                false => format!("{} {text}\n", render::clock(now())),
+            };
+            pager::show(&line, false).map_err(ClientError::Output)?;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Text from values, and nothing else: the same values and the same time give the same text.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 
 use serde::Serialize;
 
@@ -15,15 +16,53 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
 }
 
+impl Style {
+    /// As stdout is, and as `NO_COLOR` and `TERM` say.
+    pub(crate) fn of_stdout() -> Self {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            colour: std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb,
+        }
+    }
+
+    /// `text` in the colour of that number, see console_codes(4).
+    pub(crate) fn paint(self, code: &str, text: &str) -> String {
+        match self.colour {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// Red, for what is wrong or somebody's failure.
+pub(crate) const RED: &str = "31";
+/// Green, for what is well.
+pub(crate) const GREEN: &str = "32";
+/// Yellow, for what to look at.
+pub(crate) const YELLOW: &str = "33";
+/// Bold, for what to read first.
+pub(crate) const BOLD: &str = "1";
+
+/// `1 ban`, `2 bans`.
+pub(crate) fn plural(count: impl TryInto<u64>, noun: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 /// Anything as a line of JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     text + "\n"
 }
 
-/// Bans as a JSON array.
+/// Bans, each a line of JSON.
 pub(crate) fn bans_json(bans: &[BanInfo]) -> String {
-    to_json(&bans.iter().map(BanLine::from).collect::<Vec<_>>())
+    bans.iter()
+        .map(|ban| to_json(&BanLine::from(ban)))
+        .collect()
 }
 
 /// The daemon and its jails.
@@ -42,9 +81,9 @@ pub(crate) fn status(status: &Status, now: Timestamp, style: Style) -> String {
     if status.suppressed > 0 {
         let _ = writeln!(
             text,
-            "Suppressed: {} messages that journald dropped unread, attacks may be among them\n            \
+            "Suppressed: {} that journald dropped unread, attacks may be among them\n            \
              (raise LogRateLimitBurst= of the unit that logs so much, see systemd.exec(5))",
-            status.suppressed
+            plural(status.suppressed, "message")
         );
     }
     for trouble in &status.troubles {
@@ -89,31 +128,19 @@ pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
     line("Problem", jail.problem.clone());
     line("Units", jail.units.join(" "));
     line("Matches", jail.matches.join(" + "));
+    line("Bans of", jail.bans_of.join(" "));
     line("Ports", jail.ports.join(" "));
     if jail.max_failures > 0 {
-        let find = Span::from_usec(jail.find_usec);
-        let lasting = match jail.ban_usec {
-            FOREVER => "for ever".to_owned(),
-            usec => format!("for {}", Span::from_usec(usec)),
-        };
-        let most = match jail.ban_max_usec {
-            most if most == jail.ban_usec => String::new(),
-            FOREVER => ", longer each time".to_owned(),
-            most => format!(", longer each time, at most {}", Span::from_usec(most)),
-        };
-        let policy = format!(
-            "{} failures within {find} ban {lasting}{most}",
-            jail.max_failures
-        );
-        line("Policy", policy);
+        line("Policy", policy(jail));
     }
     line(
         "Bans",
         format!("{} in force, {} in all", jail.bans, jail.bans_total),
     );
     let failures = format!(
-        "{} in all, {} offenders failing",
-        jail.failures_total, jail.failing
+        "{} in all, {} failing",
+        jail.failures_total,
+        plural(jail.failing, "offender")
     );
     line("Failures", failures);
     if jail.spared_total > 0 {
@@ -123,14 +150,38 @@ pub(crate) fn jail(jail: &Jail, now: Timestamp, style: Style) -> String {
         );
     }
     if jail.unresolved_total > 0 {
-        let unresolved = format!("{} failures of no known address", jail.unresolved_total);
+        let unresolved = format!(
+            "{} of no known address",
+            plural(jail.unresolved_total, "failure")
+        );
         line("Unresolved", unresolved);
     }
-    line("Dropped", format!("{} packets", jail.packets_dropped));
+    line("Dropped", plural(jail.packets_dropped, "packet"));
     if jail.last_ban_usec > 0 {
         line("Last ban", ago(jail.last_ban_usec, now));
     }
     text
+}
+
+/// When a jail bans, and for how long.
+fn policy(jail: &Jail) -> String {
+    let find = Span::from_usec(jail.find_usec);
+    let failures = plural(jail.max_failures, "failure");
+    let verb = if jail.max_failures == 1 {
+        "bans"
+    } else {
+        "ban"
+    };
+    let lasting = match jail.ban_usec {
+        FOREVER => "for ever".to_owned(),
+        usec => format!("for {}", Span::from_usec(usec)),
+    };
+    let most = match jail.ban_max_usec {
+        most if most == jail.ban_usec => String::new(),
+        FOREVER => ", longer each time".to_owned(),
+        most => format!(", longer each time, at most {}", Span::from_usec(most)),
+    };
+    format!("{failures} within {find} {verb} {lasting}{most}")
 }
 
 /// A list of bans.
@@ -167,11 +218,11 @@ pub(crate) fn why(address: &str, reasons: &[Reason], now: Timestamp) -> String {
         let since = ago(ban.since_usec, now);
         let cause = match ban.origin.as_str() {
             "manual" => "by hand".to_owned(),
-            _ => format!("after {} failures", ban.failures),
+            _ => format!("after {}", plural(ban.failures, "failure")),
         };
         let _ = writeln!(text, "{banned} was banned from {jail} {since}, {cause}");
         let _ = writeln!(text, "      Ends: {}", ends(ban.until_usec, now));
-        let _ = writeln!(text, "   Earlier: {} bans", ban.earlier);
+        let _ = writeln!(text, "   Earlier: {}", plural(ban.earlier, "ban"));
         let mut name = "Lines";
         for line in lines {
             let _ = writeln!(
@@ -198,7 +249,7 @@ pub(crate) fn plain(text: &str) -> String {
     out
 }
 
-/// The same as a JSON array.
+/// The same, each ban a line of JSON.
 pub(crate) fn why_json(reasons: &[Reason]) -> String {
     #[derive(Serialize)]
     struct Object<'a> {
@@ -210,7 +261,7 @@ pub(crate) fn why_json(reasons: &[Reason]) -> String {
         ban: BanLine::from(&reason.ban),
         lines: &reason.lines,
     });
-    to_json(&objects.collect::<Vec<_>>())
+    objects.map(|object| to_json(&object)).collect()
 }
 
 /// A ban that began or changed, in one line.
@@ -226,7 +277,7 @@ pub(crate) fn ban_told(event: &str, ban: &BanInfo) -> String {
     };
     let why = match ban.failures {
         0 => format!("({})", ban.origin),
-        n => format!("after {n} failures"),
+        n => format!("after {}", plural(n, "failure")),
     };
     format!("{}: {} {verb} {lasting} {why}", ban.jail, ban.address)
 }
@@ -274,18 +325,12 @@ fn coarse(usec: u64) -> String {
 
 fn mark(state: &str, style: Style) -> (String, String) {
     let code = match state {
-        "running" | "active" => "32",
-        "failed" => "31",
-        "degraded" | "inactive" => "33",
+        "running" | "active" => GREEN,
+        "failed" => RED,
+        "degraded" | "inactive" => YELLOW,
         _ => "0",
     };
-    match style.colour {
-        true => (
-            format!("\x1b[{code}m●\x1b[0m"),
-            format!("\x1b[{code}m{state}\x1b[0m"),
-        ),
-        false => ("●".to_owned(), state.to_owned()),
-    }
+    (style.paint(code, "●"), style.paint(code, state))
 }
 
 /// Columns as wide as their widest cell; numbers to the right.
@@ -379,6 +424,20 @@ mod tests {
         nginx-http-auth  failed     0        0      0  -
         sshd             active    12        3    340  5min 1s ago
         ");
+    }
+
+    #[test]
+    fn a_jail_that_counts_bans_says_whose() {
+        let recidive = Jail {
+            name: "recidive".to_owned(),
+            state: "active".to_owned(),
+            bans_of: vec!["nginx".to_owned(), "sshd".to_owned()],
+            ports: vec!["all".to_owned()],
+            max_failures: 3,
+            ..Jail::default()
+        };
+        let shown = jail(&recidive, NOW, PLAIN);
+        assert!(shown.contains("\n   Bans of: nginx sshd\n"), "{shown}");
     }
 
     #[test]

@@ -1,59 +1,28 @@
-//! Lengths of time as people type them: `600`, `10min`, `1h 30min`, `2d`, `forever`.
+//! Lengths of time as people type them: what the configuration takes, and `forever`.
 
-use crate::engine::time::{BanTime, Span};
+use crate::config::alone;
+use crate::engine::time::BanTime;
 
-/// Reads a length of time in systemd's or fail2ban's spelling; a bare number is seconds.
+/// Reads a length of time; a bare number is seconds.
 ///
 /// # Errors
-/// The text is neither, or no time at all.
-pub(crate) fn parse(text: &str) -> Result<BanTime, SpanError> {
+/// Why it is none.
+pub(crate) fn parse(text: &str) -> Result<BanTime, String> {
     let text = text.trim();
     if ["forever", "infinity", "-1"].contains(&text) {
         return Ok(BanTime::Forever);
     }
-    let mut rest = text;
-    let mut sum: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, tail) = rest.split_at_checked(digits).ok_or(SpanError)?;
-        let tail = tail.trim_start();
-        let letters = tail.len()
-            - tail
-                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
-                .len();
-        let (unit, tail) = tail.split_at_checked(letters).ok_or(SpanError)?;
-        let number: u64 = number.parse().map_err(|_| SpanError)?;
-        let seconds = number.checked_mul(seconds(unit).ok_or(SpanError)?);
-        sum = seconds.and_then(|s| sum.checked_add(s)).ok_or(SpanError)?;
-        rest = tail.trim_start();
-    }
-    match sum {
-        0 => Err(SpanError),
-        sum => Ok(BanTime::For(Span::from_secs(sum))),
+    match alone::ban_time(text) {
+        // In a file every negative number means that; typed by hand it is a slip.
+        Ok(BanTime::Forever) => Err(format!("'{text}' is negative: for ever is 'forever'")),
+        other => other,
     }
 }
-
-fn seconds(unit: &str) -> Option<u64> {
-    Some(match unit {
-        "" | "s" | "sec" | "second" | "seconds" => 1,
-        "m" | "min" | "minute" | "minutes" => 60,
-        "h" | "hr" | "hour" | "hours" => 3600,
-        "d" | "day" | "days" => 86_400,
-        "w" | "week" | "weeks" => 604_800,
-        "mo" | "month" | "months" | "M" => 2_629_800,
-        "y" | "year" | "years" => 31_557_600,
-        _ => return None,
-    })
-}
-
-/// Text that is no length of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a time is a number of seconds, a sum such as '1h 30min', or 'forever'")]
-pub(crate) struct SpanError;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::time::Span;
 
     #[test]
     fn times_are_read_as_systemd_and_fail2ban_write_them() {
@@ -64,6 +33,7 @@ mod tests {
             ("1h 30min", 5400),
             ("1h30m", 5400),
             ("2d", 172_800),
+            ("1.5h", 5400),
         ] {
             assert_eq!(
                 parse(text),
@@ -71,17 +41,10 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(parse("forever"), Ok(BanTime::Forever));
-        for text in [
-            "",
-            "0",
-            "soon",
-            "1x",
-            "-5",
-            "1h -",
-            "99999999999999999999",
-            "min",
-        ] {
+        for text in ["forever", " infinity ", "-1"] {
+            assert_eq!(parse(text), Ok(BanTime::Forever), "{text}");
+        }
+        for text in ["", "0", "soon", "1x", "-5", "1h -", "min"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

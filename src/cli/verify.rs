@@ -5,12 +5,13 @@
 //! only root can read are the commonest mistake.
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::cli::render;
+use crate::cli::render::{self, BOLD, RED, Style, YELLOW};
+use crate::cli::tree::Tree;
+use crate::cli::unit::Unit;
 use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::{Layout, Trust};
 use crate::config::{command, load};
@@ -21,12 +22,11 @@ use crate::sys::user;
 /// The arguments of `verify`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The configuration: a directory like /etc/banishd or /etc/fail2ban
+    /// The same as --config-dir DIR
+    #[arg(value_name = "DIR", conflicts_with = "config_dir", value_hint = clap::ValueHint::DirPath)]
     directory: Option<PathBuf>,
-
-    /// The shipped configuration
-    #[arg(long, value_name = "DIR", default_value = "/usr/lib/banishd")]
-    vendor_dir: PathBuf,
+    #[command(flatten)]
+    tree: Tree,
 }
 
 /// What a configuration comes to.
@@ -40,62 +40,42 @@ pub(crate) struct Verdict {
     pub(crate) code: u8,
 }
 
-/// What banishd.service sees: `ProtectHome=yes`, `PrivateTmp=yes`, `User=banishd`.
-const SERVICE: View<'static> = View {
-    user: "banishd",
-    closed: &["/home", "/root", "/run/user"],
-    private: &["/tmp", "/var/tmp"],
-};
+impl Verdict {
+    /// The command line names what is not there.
+    pub(crate) fn slip(error: &dyn std::error::Error) -> Self {
+        Self {
+            text: String::new(),
+            remark: Some(error.to_string()),
+            code: 2,
+        }
+    }
+}
 
 impl Verify {
     /// Reads and judges. To be called before the process has threads.
     pub(crate) fn run(&self, json: bool) -> Verdict {
-        let directory = self.directory.as_deref().map(absolute);
         let remark = match user::effective() {
-            0 => match service_view::take(&SERVICE) {
-                Ok(()) => None,
-                Err(error) => Some(unjudged(&error)),
-            },
+            0 => become_service(&Unit::under(Path::new("/"))),
             _ => Some(
                 "Judged by your own rights: only root can judge by those of the service."
                     .to_owned(),
             ),
         };
-        if let Some(missing) = directory
-            .as_deref()
-            .filter(|directory| is_missing(directory))
-        {
-            return Verdict {
-                text: String::new(),
-                remark: Some(format!("There is no directory '{}'.", missing.display())),
-                code: 2,
-            };
-        }
-        let layout = Layout::choose(directory.as_deref(), &self.vendor_dir);
+        let layout = match self.tree.layout(self.directory.as_deref()) {
+            Ok(layout) => layout,
+            Err(error) => return Verdict::slip(&error),
+        };
         let (settings, mut problems) = load(&layout);
         problems.extend(unrun(&layout, &settings));
         let report = Report::new(&layout, &settings, &problems);
         Verdict {
             text: match json {
                 true => render::to_json(&report),
-                false => report.text(&problems),
+                false => report.text(&problems, Style::of_stdout()),
             },
             remark,
             code: u8::from(report.errors > 0),
         }
-    }
-}
-
-/// Diagnostics name whole paths, wherever they are read.
-fn absolute(directory: &Path) -> PathBuf {
-    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
-}
-
-/// Whether there is no such directory, as opposed to one that cannot be looked into.
-fn is_missing(directory: &Path) -> bool {
-    match directory.metadata() {
-        Ok(metadata) => !metadata.is_dir(),
-        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 
@@ -115,6 +95,26 @@ fn unrun(layout: &Layout, settings: &Settings) -> Vec<Diagnostic> {
         Some(warning.at_level(Level::Warning))
     });
     refused.collect()
+}
+
+/// Sees what the service sees from here on; what is left out of that.
+fn become_service(unit: &Unit) -> Option<String> {
+    let view = View {
+        user: &unit.user,
+        group: unit.group.as_deref(),
+        groups: &unit.groups,
+        reads_all: unit.reads_all(),
+        closed: &unit.closed(),
+        private: &unit.private(),
+    };
+    match service_view::take(&view) {
+        Err(error) => Some(unjudged(&error)),
+        Ok(()) if unit.unjudged.is_empty() => None,
+        Ok(()) => Some(format!(
+            "Judged without what banishd.service says with {}=.",
+            unit.unjudged.join("=, ")
+        )),
+    }
 }
 
 fn unjudged(error: &ViewError) -> String {
@@ -183,10 +183,21 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn text(&self, problems: &[Diagnostic]) -> String {
+    fn text(&self, problems: &[Diagnostic], style: Style) -> String {
         let mut text = String::new();
         for problem in problems {
-            let _ = writeln!(text, "{}\n", problem.excerpt());
+            let code = match problem.level {
+                Level::Error => RED,
+                Level::Warning => YELLOW,
+                Level::Note => BOLD,
+            };
+            let level = format!(" {}: ", problem.level);
+            let painted = format!(" {}: ", style.paint(code, &problem.level.to_string()));
+            let _ = writeln!(
+                text,
+                "{}\n",
+                problem.excerpt().replacen(&level, &painted, 1)
+            );
         }
         let counts = [
             (self.errors, "error"),

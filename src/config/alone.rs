@@ -13,10 +13,12 @@ use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::files::Layout;
 use crate::config::reading::Reading;
 use crate::config::resolve::{self, Jails, ResolvedFilter};
+use crate::config::source::with_aliases;
 use crate::config::tree::Value;
-use crate::config::{encoding, spec, value};
+use crate::config::{encoding, options, spec, value};
 use crate::engine::filter::FilterSpec;
 use crate::engine::settings::Matches;
+use crate::engine::time::BanTime;
 
 /// A filter, and which journal entries are for it.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +51,34 @@ pub fn jail(layout: &Layout, name: &str, log: LogType) -> Result<Alone, Vec<Diag
     alone(jail.filter, jail.options, jail.problems)
 }
 
+/// The names of all jails, enabled or not.
+#[must_use]
+pub fn jails(layout: &Layout) -> Vec<String> {
+    let jails = Jails::read(layout);
+    let names = jails.sections().map(|(section, _)| section.to_owned());
+    names.collect()
+}
+
+/// The name among `known` that `name` may be a slip for.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    options::nearest(name, known.iter().map(String::as_str))
+}
+
 /// What `text`, written like `journalmatch`, selects.
 ///
 /// # Errors
 /// Why it makes no sense.
 pub fn matches(text: &str) -> Result<Matches, String> {
     value::matches(text)
+}
+
+/// The time that `text`, written like `bantime`, means.
+///
+/// # Errors
+/// Why it makes no sense.
+pub fn ban_time(text: &str) -> Result<BanTime, String> {
+    value::ban_time(text)
 }
 
 /// The encoding that `text`, written like `logencoding`, names; `None` for UTF-8.
@@ -105,7 +129,7 @@ fn alone(
     match errors.is_empty() {
         true => Ok(Alone {
             spec,
-            matches: matches.unwrap_or_default(),
+            matches: with_aliases(matches.unwrap_or_default()),
         }),
         false => Err(errors),
     }

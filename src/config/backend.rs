@@ -21,6 +21,8 @@ pub(crate) enum Backend {
     Polling,
     /// The journal.
     Systemd(Selected),
+    /// No log, but the bans of other jails.
+    Bans,
 }
 
 /// Which journal.
@@ -57,9 +59,10 @@ fn chosen(name: &str, arguments: &Arguments<'_>) -> Result<Backend, String> {
     let backend = match name {
         "auto" | "pyinotify" | "inotify" | "gamin" => Backend::Auto,
         "polling" => Backend::Polling,
+        "bans" => Backend::Bans,
         "systemd" => return selected(arguments).map(Backend::Systemd),
         other => {
-            let near = nearest(other, NAMES).unwrap_or("auto, systemd, polling or pyinotify");
+            let near = nearest(other, NAMES).unwrap_or("auto, systemd, polling, pyinotify or bans");
             return Err(format!("there is no backend '{other}': use {near}"));
         }
     };
@@ -69,7 +72,7 @@ fn chosen(name: &str, arguments: &Arguments<'_>) -> Result<Backend, String> {
     }
 }
 
-const NAMES: [&str; 4] = ["auto", "systemd", "polling", "pyinotify"];
+const NAMES: [&str; 5] = ["auto", "systemd", "polling", "pyinotify", "bans"];
 
 /// The arguments that choose a journal; one of them may be given.
 const SELECTORS: [&str; 4] = ["journalpath", "journalfiles", "journalflags", "namespace"];
@@ -126,6 +129,7 @@ mod tests {
             ("gamin", Ok(Backend::Auto)),
             ("PyInotify", Ok(Backend::Auto)),
             ("polling", Ok(Backend::Polling)),
+            ("bans", Ok(Backend::Bans)),
             ("systemd", journal(Journal::System)),
             ("systemd[]", journal(Journal::System)),
             ("systemd[rotated=on]", journal(Journal::System)),
@@ -151,7 +155,7 @@ mod tests {
             ("sytemd", Err("there is no backend 'sytemd': use systemd")),
             (
                 "dbus",
-                Err("there is no backend 'dbus': use auto, systemd, polling or pyinotify"),
+                Err("there is no backend 'dbus': use auto, systemd, polling, pyinotify or bans"),
             ),
             ("auto[x=1]", Err("the backend 'auto' has no 'x'")),
             (

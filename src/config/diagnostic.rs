@@ -59,8 +59,8 @@ impl Diagnostic {
         Self {
             level: Level::Error,
             place: place.clone(),
-            message: message.into(),
-            remedy: remedy.into(),
+            message: shown(&message.into()),
+            remedy: shown(&remedy.into()),
         }
     }
 
@@ -200,10 +200,15 @@ impl fmt::Display for Level {
     }
 }
 
+/// Text on one line, whatever was quoted from a file.
+fn shown(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
 /// Control characters must not reach a terminal; a tab takes one column, as the caret assumes.
 fn visible(c: char) -> char {
     match c {
-        '\t' => ' ',
+        '\t' | '\n' => ' ',
         c if c.is_control() => '\u{fffd}',
         c => c,
     }
@@ -211,3 +216,19 @@ fn visible(c: char) -> char {
 
 /// Longer lines are cut.
 const SHOWN_MAX: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_from_a_file_moves_no_cursor() {
+        let message = "'a\u{1b}[2J\n\tb' is no option";
+        let place = Place::file_named("jail.conf");
+
+        let diagnostic = Diagnostic::error(&place, message, "remove '\r'");
+
+        let shown = "jail.conf: error: 'a\u{fffd}[2J  b' is no option (remove '\u{fffd}')";
+        assert_eq!(diagnostic.to_string(), shown);
+    }
+}

@@ -3,10 +3,13 @@
 //! Comes in: all jails' texts and the name of one. Goes out: valid settings, or why the jail cannot run,
 //! and every diagnostic on the way. One jail never sees another.
 
+use std::collections::BTreeSet;
+
 use crate::config::LogType;
 use crate::config::action::ResolvedAction;
 use crate::config::backend::{self, Backend};
-use crate::config::diagnostic::{Diagnostic, Level};
+use crate::config::bans;
+use crate::config::diagnostic::{Diagnostic, Level, Place};
 use crate::config::encoding;
 use crate::config::options;
 use crate::config::reading::Reading;
@@ -15,6 +18,7 @@ use crate::config::rules;
 use crate::config::source::{self, Found, Source};
 use crate::config::spec;
 use crate::config::tree::DEFAULT;
+use crate::config::units::{self, Guess};
 use crate::config::value;
 use crate::config::{escalation, ignore};
 use crate::engine::settings::JailSettings;
@@ -38,6 +42,8 @@ pub(crate) struct Read {
     pub(crate) problems: Vec<Diagnostic>,
     /// A file of it could not be read.
     pub(crate) incomplete: bool,
+    /// What says that it counts the bans of other jails; of which is not known yet.
+    pub(crate) bans: Option<Place>,
 }
 
 /// More failures than this are not remembered for one offender.
@@ -49,6 +55,7 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
         outcome: Outcome::Disabled,
         problems: Vec::new(),
         incomplete: false,
+        bans: None,
     };
     let broken = |jails: &Jails<'_>, section: &str| jails.layers.tree.broken.get(section).cloned();
     if let Some(reason) = broken(jails, section) {
@@ -73,9 +80,10 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
         section,
         services,
         incomplete: false,
+        bans: None,
     };
     let (settings, problems) = reader.read();
-    read.incomplete = reader.incomplete;
+    (read.incomplete, read.bans) = (reader.incomplete, reader.bans);
     let errors = problems
         .iter()
         .filter(|problem| problem.level == Level::Error);
@@ -88,8 +96,9 @@ pub(crate) fn read(jails: &mut Jails<'_>, section: &str, services: &str) -> Read
     read
 }
 
-/// A jail that may or may not be wanted keeps its bans and is told of, instead of going quietly.
-fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
+/// Whether the jail is wanted. One that may or may not be keeps its bans and is told of, instead of going
+/// quietly.
+pub(crate) fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
     let Some(value) = jails.option(section, "enabled").transpose()? else {
         return Ok(false);
     };
@@ -103,17 +112,23 @@ fn enabled(jails: &Jails<'_>, section: &str) -> Result<bool, Diagnostic> {
 pub(crate) fn log_type(jails: &mut Jails<'_>, section: &str) -> LogType {
     let backend = jails.option(section, "backend").and_then(Result::ok);
     let backend = backend.and_then(|value| backend::parse(&value).ok());
-    if matches!(backend, Some(Backend::Systemd(_))) {
-        return LogType::Journal;
+    match backend {
+        Some(Backend::Systemd(_)) => return LogType::Journal,
+        Some(Backend::Bans) => return LogType::File,
+        _ => {}
     }
     let mut reader = Reader {
         jails,
         section,
         services: "",
         incomplete: false,
+        bans: None,
     };
     let mut jail = reader.resolve(LogType::File);
-    let found = source::files(&mut jail.reading);
+    if reader.counts_bans(&jail, &Backend::Auto).is_some() {
+        return LogType::File;
+    }
+    let found = source::files(&mut jail.reading, true);
     match matches!(found, Found::Nothing) && matches!(jail.falls_back(), Fallback::Journal(_)) {
         true => LogType::Journal,
         false => LogType::File,
@@ -126,6 +141,7 @@ struct Reader<'a, 'b> {
     section: &'a str,
     services: &'a str,
     incomplete: bool,
+    bans: Option<Place>,
 }
 
 impl Reader<'_, '_> {
@@ -140,7 +156,7 @@ impl Reader<'_, '_> {
         };
         let log = match backend {
             Backend::Systemd(_) => LogType::Journal,
-            Backend::Auto | Backend::Polling => LogType::File,
+            Backend::Auto | Backend::Polling | Backend::Bans => LogType::File,
         };
         let mut jail = self.resolve(log);
         if jail.reading.has_error() || problem.is_some() {
@@ -149,33 +165,66 @@ impl Reader<'_, '_> {
             jail.reading.problems.extend(problem);
             return (None, jail.reading.problems);
         }
-        let found = match backend {
-            Backend::Systemd(_) => Found::Nothing,
-            Backend::Auto | Backend::Polling => source::files(&mut jail.reading),
+        let Some(source) = self.source(&mut jail, &backend) else {
+            return (None, jail.reading.problems);
         };
-        let source = match found {
-            Found::Files(files) => Some(Source {
+        self.bans.clone_from(&source.bans);
+        let settings = jail.settings(&backend, source, self.services);
+        (settings, jail.reading.problems)
+    }
+
+    /// Where the lines come from, nowhere after an error; `None` for a jail that is off.
+    fn source(&mut self, jail: &mut Jail, backend: &Backend) -> Option<Source> {
+        let bans = self.counts_bans(jail, backend);
+        let found = match backend {
+            Backend::Systemd(_) | Backend::Bans => Found::Nothing,
+            Backend::Auto | Backend::Polling => source::files(&mut jail.reading, bans.is_none()),
+        };
+        let source = match (found, backend) {
+            (Found::Files(files), _) => Some(Source {
                 files,
                 ..Source::default()
             }),
-            Found::Closed => None,
-            Found::Nothing if log == LogType::Journal => jail.journal(&backend),
-            Found::Nothing => match jail.falls_back() {
+            (Found::Closed, _) => None,
+            (Found::Nothing, _) if bans.is_some() => None,
+            (Found::Nothing, Backend::Systemd(_)) => jail.journal(backend),
+            (Found::Nothing, _) => match jail.falls_back() {
                 Fallback::Journal(note) => {
-                    jail = self.resolve(LogType::Journal);
-                    let source = jail.journal(&backend);
+                    *jail = self.resolve(LogType::Journal);
+                    let source = jail.journal(backend);
                     if let (Some(note), Some(source)) = (note, &source) {
-                        let remedy = format!("the journal is read instead: {}", source.matches);
+                        let because = source.because.map(|name| format!(", by {name}"));
+                        let remedy = format!(
+                            "the journal is read instead: {}{}",
+                            source.matches,
+                            because.unwrap_or_default()
+                        );
                         jail.reading.problems.push(Diagnostic { remedy, ..note });
                     }
                     source
                 }
-                Fallback::Off => return (None, jail.reading.problems),
+                Fallback::Off => return None,
                 Fallback::None => None,
             },
         };
-        let settings = jail.settings(&backend, source.unwrap_or_default(), self.services);
-        (settings, jail.reading.problems)
+        let mut source = source.unwrap_or_default();
+        let by_match = || jail.reading.place_of("journalmatch");
+        source.bans = bans.or_else(|| bans::are_meant(&source.matches).then(by_match));
+        Some(source)
+    }
+
+    /// What says that the jail counts bans, if `backend` or `logpath` does.
+    fn counts_bans(&mut self, jail: &Jail, backend: &Backend) -> Option<Place> {
+        match backend {
+            Backend::Bans => Some(jail.reading.place_of("backend")),
+            Backend::Systemd(_) => None,
+            Backend::Auto | Backend::Polling => {
+                let target = self.jails.log_target();
+                let mut lines = jail.reading.lines("logpath").into_iter();
+                let line = lines.find(|(line, _)| bans::is_log(line, target.as_deref()));
+                line.map(|(_, place)| place)
+            }
+        }
     }
 
     fn resolve(&mut self, log: LogType) -> Jail {
@@ -198,6 +247,7 @@ impl Reader<'_, '_> {
         Jail {
             name: resolved.name,
             filter: resolved.filter.name,
+            daemon: resolved.filter.daemon,
             actions: resolved.actions,
             reading: Reading {
                 place,
@@ -222,6 +272,7 @@ enum Fallback {
 struct Jail {
     name: String,
     filter: String,
+    daemon: Option<String>,
     actions: Vec<ResolvedAction>,
     reading: Reading,
 }
@@ -229,7 +280,7 @@ struct Jail {
 impl Jail {
     /// What to do where `logpath` names no file.
     fn falls_back(&mut self) -> Fallback {
-        let names = [self.filter.as_str(), self.name.as_str()];
+        let unit = self.unit();
         let reading = &mut self.reading;
         let Some(logpath) = reading.value("logpath") else {
             return Fallback::Journal(None);
@@ -237,7 +288,8 @@ impl Jail {
         let place = logpath.entry.value_place().clone();
         let paths: Vec<&str> = logpath.items().map(|(path, _)| path).collect();
         let message = format!("there is no log file {}", paths.join(", "));
-        if reading.switch("systemd_if_nologs", true) && source::has_match(reading, &names) {
+        let has_match = reading.text("journalmatch").is_some() || unit.is_some();
+        if reading.switch("systemd_if_nologs", true) && has_match {
             let note = Diagnostic::error(&place, message, "").at_level(Level::Note);
             return Fallback::Journal(Some(note));
         }
@@ -254,7 +306,13 @@ impl Jail {
     }
 
     fn journal(&mut self, backend: &Backend) -> Option<Source> {
-        source::journal(&mut self.reading, backend, &[&self.filter, &self.name])
+        let unit = self.unit();
+        source::journal(&mut self.reading, backend, unit)
+    }
+
+    /// The unit that the jail is about, for want of a journalmatch.
+    fn unit(&self) -> Option<Guess> {
+        units::guess(&self.filter, self.daemon.as_deref(), &self.name)
     }
 
     fn settings(
@@ -276,6 +334,7 @@ impl Jail {
             files: source.files,
             polls: *backend == Backend::Polling,
             encoding: reading.parsed("logencoding", encoding::encoding).flatten(),
+            bans_of: BTreeSet::new(),
             filter: filter?,
             rules: rules?,
             max_retry: reading

@@ -41,6 +41,7 @@ mod rules;
 mod spec;
 
 mod backend;
+mod bans;
 mod logs;
 mod source;
 mod units;
@@ -111,8 +112,8 @@ fn folded(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems
 }
 
-/// The text of an option of a jail that holds a command, for whoever runs it. A file that cannot be
-/// read, or must not be believed, could hold another text: then there is none.
+/// The text of an option of an enabled jail that holds a command, for whoever runs it. A file that cannot
+/// be read, or must not be believed, could hold another text: then there is none.
 ///
 /// # Errors
 /// Why there is no such command, for people.
@@ -127,8 +128,15 @@ pub fn command(layout: &Layout, jail: &JailName, option: &str) -> Result<String,
     if let Some(reason) = broken.get(&**jail).or(broken.get(tree::DEFAULT)) {
         return Err(reason.clone());
     }
+    if layers.tree.table(jail).is_none() {
+        return Err(format!("no jail '{jail}' is configured"));
+    }
+    match jail::enabled(&jails, jail) {
+        Ok(true) => {}
+        Ok(false) => return Err(format!("jail '{jail}' is not enabled")),
+        Err(problem) => return Err(problem.to_string()),
+    }
     match jails.option(jail, option) {
-        _ if layers.tree.table(jail).is_none() => Err(format!("no jail '{jail}' is configured")),
         Some(Ok(value)) if !value.text.trim().is_empty() => Ok(value.text),
         Some(Err(problem)) => Err(problem.to_string()),
         Some(Ok(_)) | None => Err(format!("jail '{jail}' has no '{option}'")),
@@ -176,6 +184,7 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         .sections()
         .map(|(section, place)| (section.to_owned(), place.clone()));
     let sections: Vec<(String, Place)> = sections.collect();
+    let mut counting = Vec::new();
     for (section, place) in sections {
         let Some(name) = JailName::new(&section) else {
             problems.push(Diagnostic::error(
@@ -190,11 +199,15 @@ fn jails(layout: &Layout, settings: &mut Settings, problems: &mut Vec<Diagnostic
         settings.incomplete |= read.incomplete;
         match read.outcome {
             Outcome::Disabled => continue,
-            Outcome::Ready(jail) => drop(settings.jails.insert(name, *jail)),
+            Outcome::Ready(jail) => {
+                counting.extend(read.bans.map(|place| (name.clone(), place)));
+                settings.jails.insert(name, *jail);
+            }
             Outcome::Failed(reason) => drop(settings.failed.insert(name, reason)),
         }
         problems.extend(options::slips(&jails.layers.tree, &section, &referenced));
     }
+    bans::assign(&mut settings.jails, counting, problems);
 }
 
 /// A file of the package is gone.

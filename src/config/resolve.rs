@@ -60,6 +60,8 @@ pub(crate) struct ResolvedFilter {
     pub(crate) name: String,
     /// The options of [`FILTER`] that are set, tags expanded.
     pub(crate) options: BTreeMap<String, Value>,
+    /// `_daemon`, by which filters call the program that writes their lines: a pattern, often a name.
+    pub(crate) daemon: Option<String>,
 }
 
 /// The options of a jail.
@@ -173,6 +175,21 @@ impl<'a> Jails<'a> {
             fuel: &Fuel::default(),
         };
         scope.value(key)
+    }
+
+    /// Where fail2ban would write its log, if that is a file and not where it is usually.
+    pub(crate) fn log_target(&mut self) -> Option<String> {
+        let layout = self.library.layout();
+        let layers = self.library.read(layout.global);
+        let scope = Scope {
+            tree: &layers.tree,
+            section: DEFINITION,
+            given: &Given::new(),
+            fuel: &Fuel::default(),
+        };
+        let target = scope.value("logtarget")?.ok()?.text;
+        let path = target.split('[').next().unwrap_or_default().trim();
+        path.starts_with('/').then(|| path.to_owned())
     }
 
     /// The files of a filter.
@@ -440,6 +457,8 @@ impl Resolving<'_, '_> {
         let (definition, problems) = file.definition(variables, self.fuel);
         let definition = definition.seeing_initial();
         self.jail.problems.extend(problems);
+        let daemon = definition.option("_daemon").and_then(Result::ok);
+        self.jail.filter.daemon = daemon.map(|value| value.text);
         for key in FILTER {
             let value = match self.jail.options.get(key) {
                 // What a jail says is final, unlike an argument that says the same.

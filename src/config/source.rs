@@ -7,7 +7,8 @@ use crate::config::backend::{Backend, Selected};
 use crate::config::diagnostic::Place;
 use crate::config::logs;
 use crate::config::reading::Reading;
-use crate::config::{units, value};
+use crate::config::units::Guess;
+use crate::config::value;
 use crate::engine::settings::{Journal, LogFile, MatchGroup, Matches, is_attested};
 
 /// Where a jail's log lines come from.
@@ -17,8 +18,12 @@ pub(crate) struct Source {
     pub(crate) journal: Journal,
     /// Which of its entries; none where files are read.
     pub(crate) matches: Matches,
+    /// What the matches were derived from, if nobody set them.
+    pub(crate) because: Option<&'static str>,
     /// Which files.
     pub(crate) files: Vec<LogFile>,
+    /// What says that it counts the bans of other jails, if anything does.
+    pub(crate) bans: Option<Place>,
 }
 
 /// What came of the files.
@@ -31,8 +36,8 @@ pub(crate) enum Found {
     Closed,
 }
 
-/// Looks for the files of `logpath`.
-pub(crate) fn files(reading: &mut Reading) -> Found {
+/// Looks for the files of `logpath`. Where they are not `needed`, such as cannot be read are not missed.
+pub(crate) fn files(reading: &mut Reading, needed: bool) -> Found {
     let mut files = Vec::new();
     let mut readable = 0;
     let mut unreadable = Vec::new();
@@ -63,13 +68,13 @@ pub(crate) fn files(reading: &mut Reading) -> Found {
     for ((path, obstacle), place) in unreadable.into_iter().take(SHOWN_MAX) {
         let (message, remedy) = (obstacle.message(&path), obstacle.remedy(&path));
         match readable {
-            0 => reading.error(&place, message, remedy),
+            0 if needed => reading.error(&place, message, remedy),
             _ => reading.warn(&place, message, remedy),
         }
     }
     match (readable, count) {
-        (0, 0) => Found::Nothing,
-        (0, _) => Found::Closed,
+        (0, 1..) if needed => Found::Closed,
+        (0, _) => Found::Nothing,
         _ => Found::Files(files),
     }
 }
@@ -77,15 +82,14 @@ pub(crate) fn files(reading: &mut Reading) -> Found {
 /// So many files that cannot be read are named.
 const SHOWN_MAX: usize = 5;
 
-/// Whether there is a way to read the journal instead of files.
-pub(crate) fn has_match(reading: &Reading, names: &[&str]) -> bool {
-    reading.text("journalmatch").is_some() || units::matches(names.iter().copied()).is_some()
-}
-
-/// The journal that `backend` chooses, and in it what `journalmatch` says or else what the names of
-/// the filter and the jail mean.
-pub(crate) fn journal(reading: &mut Reading, backend: &Backend, names: &[&str]) -> Option<Source> {
-    let (matches, place) = matches(reading, backend, names)?;
+/// The journal that `backend` chooses, and in it what `journalmatch` says or else the entries of
+/// the unit that names mean.
+pub(crate) fn journal(
+    reading: &mut Reading,
+    backend: &Backend,
+    unit: Option<Guess>,
+) -> Option<Source> {
+    let (matches, place, because) = matches(reading, backend, unit)?;
     let journal = match backend {
         Backend::Systemd(Selected::Journal(journal)) => journal.clone(),
         Backend::Systemd(Selected::Patterns(patterns)) => {
@@ -104,27 +108,35 @@ pub(crate) fn journal(reading: &mut Reading, backend: &Backend, names: &[&str]) 
             }
             Journal::Files(files)
         }
-        Backend::Auto | Backend::Polling => Journal::System,
+        Backend::Auto | Backend::Polling | Backend::Bans => Journal::System,
     };
     let matches = trusted(reading, matches, &place);
     Some(Source {
         journal,
         matches,
-        files: Vec::new(),
+        because,
+        ..Source::default()
     })
 }
 
-fn matches(reading: &mut Reading, backend: &Backend, names: &[&str]) -> Option<(Matches, Place)> {
+/// Which entries, where that is said, and what it was derived from if nobody says.
+fn matches(
+    reading: &mut Reading,
+    backend: &Backend,
+    unit: Option<Guess>,
+) -> Option<(Matches, Place, Option<&'static str>)> {
     let place = reading.place_of("journalmatch");
     if let Some(text) = reading.text("journalmatch") {
         match value::matches(text) {
-            Ok(matches) if !matches.0.is_empty() => return Some((with_aliases(matches), place)),
+            Ok(matches) if !matches.0.is_empty() => {
+                return Some((with_aliases(matches), place, None));
+            }
             Ok(_) => reading.error(&place, "this journalmatch selects nothing", WRITE_MATCH),
             Err(reason) => reading.error(&place, reason, WRITE_MATCH),
         }
         return None;
     }
-    let Some(matches) = units::matches(names.iter().copied()) else {
+    let Some(Guess { matches, because }) = unit else {
         reading.error(
             &place,
             "there is no journalmatch: which journal entries to read is unknown",
@@ -137,15 +149,15 @@ fn matches(reading: &mut Reading, backend: &Backend, names: &[&str]) -> Option<(
         reading.warn(
             &place,
             "there is no journalmatch, and the journal is not read as a whole",
-            format!("taken for journalmatch = {matches}"),
+            format!("taken for journalmatch = {matches}, by {because}"),
         );
     }
-    Some((matches, place))
+    Some((matches, place, Some(because)))
 }
 
 /// fail2ban's filter names `sshd.service`, which in Debian is another name of `ssh.service`; the journal
 /// has units by their first names.
-fn with_aliases(mut matches: Matches) -> Matches {
+pub(crate) fn with_aliases(mut matches: Matches) -> Matches {
     let units = |group: &MatchGroup| group.get(UNIT).cloned().unwrap_or_default();
     let named: Vec<String> = matches.0.iter().flat_map(units).collect();
     if !named.iter().any(|unit| unit == "ssh.service") {

@@ -1,19 +1,57 @@
 //! Which units a service's entries come from, for a jail that should read the journal and does not
 //! say which entries.
 //!
-//! Comes in: names: of the filter, of the program, of the jail. Goes out: matches, or nothing. Pure; no
-//! answer is better than a guess, and the whole journal is never the answer.
+//! Comes in: names: of the filter, of the program, of the jail. Goes out: matches and which name they
+//! are by, or nothing. Pure; the whole journal is never the answer.
 
 use crate::engine::settings::{MatchGroup, Matches};
 
-/// The entries of the service that one of `names` means, the first that means one.
-pub(crate) fn matches<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Matches> {
-    let units = names.into_iter().find_map(units)?;
+/// Entries, and why just these.
+#[derive(Debug)]
+pub(crate) struct Guess {
+    /// Which entries.
+    pub(crate) matches: Matches,
+    /// Whose name means them.
+    pub(crate) because: &'static str,
+}
+
+/// The entries of the service that the name of the filter means, or its `daemon`, or the name of the jail:
+/// the first that means one. The daemon of a service that is not known here is taken for its unit, because
+/// nothing else writes what the filter looks for.
+pub(crate) fn guess(filter: &str, daemon: Option<&str>, jail: &str) -> Option<Guess> {
+    let by = |name: &str, because| {
+        let matches = of_units(units(name)?);
+        Some(Guess { matches, because })
+    };
+    let by_daemon = || {
+        let daemon = daemon?.trim();
+        let units = units(daemon).map(of_units);
+        let matches = units.or_else(|| is_plain(daemon).then(|| of_units(&[daemon])))?;
+        Some(Guess {
+            matches,
+            because: "the filter's _daemon",
+        })
+    };
+    by(filter, "the filter's name")
+        .or_else(by_daemon)
+        .or_else(|| by(jail, "the jail's name"))
+}
+
+/// Whether it is the name of one program and no pattern.
+fn is_plain(daemon: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    daemon.starts_with(|c: char| c.is_ascii_alphanumeric()) && daemon.chars().all(is_part)
+}
+
+fn of_units(units: &[&str]) -> Matches {
     let group = |field: &str, name: String| MatchGroup::from([(field.to_owned(), vec![name])]);
     let mut groups: Vec<MatchGroup> = units
         .iter()
         .map(|unit| group("_SYSTEMD_UNIT", format!("{unit}.service")))
         .collect();
+    if units.is_empty() {
+        groups.push(group("_UID", "0".to_owned()));
+    }
     // OpenSSH may have one instance of a template for each connection.
     if units.contains(&"sshd") {
         groups.extend(
@@ -22,7 +60,7 @@ pub(crate) fn matches<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Ma
                 .map(|unit| group("_SYSTEMD_SLICE", format!("system-{unit}.slice"))),
         );
     }
-    Some(Matches(groups))
+    Matches(groups)
 }
 
 /// The units of the service that `name` means: `nginx-http-auth` is about nginx.
@@ -38,8 +76,26 @@ fn units(name: &str) -> Option<&'static [&'static str]> {
         .map(|(_, units)| *units)
 }
 
-/// Services, and what their units are called in Debian, Fedora, Arch and openSUSE.
-const SERVICES: [(&str, &[&str]); 62] = [
+/// What starts servers that cannot start themselves.
+const INETD: &[&str] = &["inetd", "openbsd-inetd", "inetutils-inetd", "xinetd"];
+
+/// What runs PHP.
+const PHP: &[&str] = &[
+    "apache2",
+    "httpd",
+    "lighttpd",
+    "php-fpm",
+    "php7.4-fpm",
+    "php8.1-fpm",
+    "php8.2-fpm",
+    "php8.3-fpm",
+    "php8.4-fpm",
+    "php8.5-fpm",
+];
+
+/// Services, and what their units are called in Debian, Fedora, Arch and openSUSE. Without units it is
+/// whatever runs as root.
+const SERVICES: [(&str, &[&str]); 70] = [
     ("3proxy", &["3proxy"]),
     ("apache", &["apache2", "httpd"]),
     ("apache2", &["apache2", "httpd"]),
@@ -62,12 +118,15 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("directadmin", &["directadmin"]),
     ("dovecot", &["dovecot"]),
     ("dropbear", &["dropbear"]),
+    ("drupal", PHP),
     ("ejabberd", &["ejabberd"]),
     ("exim", &["exim4", "exim"]),
     ("exim4", &["exim4", "exim"]),
     ("freeswitch", &["freeswitch"]),
+    ("froxlor", PHP),
     ("gitea", &["gitea"]),
     ("grafana", &["grafana-server"]),
+    ("gssftpd", INETD),
     ("guacamole", &["guacd"]),
     ("haproxy", &["haproxy"]),
     ("httpd", &["apache2", "httpd"]),
@@ -86,8 +145,10 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("nsd", &["nsd"]),
     ("openhab", &["openhab"]),
     ("openvpn", &["openvpn", "openvpn-server@server"]),
+    ("pam", &[]),
     ("perdition", &["perdition"]),
     ("php-fpm", &["php-fpm"]),
+    ("phpmyadmin", PHP),
     ("portsentry", &["portsentry"]),
     ("postfix", &["postfix", "postfix@-"]),
     ("postgresql", &["postgresql", "postgresql@main"]),
@@ -98,6 +159,7 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("qmail", &["qmail"]),
     ("scanlogd", &["scanlogd"]),
     ("sendmail", &["sendmail"]),
+    ("sieve", &["cyrus-imapd"]),
     ("slapd", &["slapd"]),
     ("softethervpn", &["softether-vpnserver", "vpnserver"]),
     ("sogo", &["sogo", "sogod"]),
@@ -106,9 +168,11 @@ const SERVICES: [(&str, &[&str]); 62] = [
     ("sshd", &["ssh", "sshd"]),
     ("stunnel", &["stunnel4", "stunnel"]),
     ("traefik", &["traefik"]),
+    ("uwimap", INETD),
     ("vaultwarden", &["vaultwarden", "bitwarden"]),
     ("vsftpd", &["vsftpd"]),
     ("webmin", &["webmin"]),
+    ("wuftpd", INETD),
     ("xinetd", &["xinetd"]),
     ("xrdp", &["xrdp", "xrdp-sesman"]),
     ("znc", &["znc"]),
@@ -119,31 +183,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_filters_and_jails_mean_services() {
-        for (names, expected) in [
+    fn names_of_filters_programs_and_jails_mean_services() {
+        for (filter, daemon, jail, expected) in [
             (
-                ["sshd", "x"],
-                Some(
-                    "_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-ssh.slice + _SYSTEMD_SLICE=system-sshd.slice",
-                ),
+                "sshd",
+                "sshd",
+                "x",
+                "_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-ssh.slice + _SYSTEMD_SLICE=system-sshd.slice by the filter's name",
             ),
             (
-                ["nginx-http-auth", "web"],
-                Some("_SYSTEMD_UNIT=nginx.service"),
+                "nginx-http-auth",
+                "",
+                "web",
+                "_SYSTEMD_UNIT=nginx.service by the filter's name",
             ),
             (
-                ["mine", "Postfix-SASL"],
-                Some("_SYSTEMD_UNIT=postfix.service + _SYSTEMD_UNIT=postfix@-.service"),
+                "mine",
+                "",
+                "Postfix-SASL",
+                "_SYSTEMD_UNIT=postfix.service + _SYSTEMD_UNIT=postfix@-.service by the jail's name",
             ),
             (
-                ["apache2", "x"],
-                Some("_SYSTEMD_UNIT=apache2.service + _SYSTEMD_UNIT=httpd.service"),
+                "mine",
+                "murmur",
+                "postfix",
+                "_SYSTEMD_UNIT=mumble-server.service + _SYSTEMD_UNIT=murmur.service + _SYSTEMD_UNIT=murmurd.service by the filter's _daemon",
             ),
-            (["nginxes", "sshdx"], None),
-            (["pam-generic", ""], None),
+            (
+                "mine",
+                " My-App ",
+                "x",
+                "_SYSTEMD_UNIT=My-App.service by the filter's _daemon",
+            ),
+            (
+                "mine",
+                "myapp",
+                "nginx",
+                "_SYSTEMD_UNIT=myapp.service by the filter's _daemon",
+            ),
+            ("nginxes", "\\S*", "sshdx", ""),
+            ("pam-generic", "(?:a|b)", "", "_UID=0 by the filter's name"),
+            ("generic-pam", "(?:a|b)", "", ""),
+            ("mine", "a.b", "", ""),
+            ("mine", "-x", "", ""),
         ] {
-            let found = matches(names).map(|matches| matches.to_string());
-            assert_eq!(found.as_deref(), expected, "{names:?}");
+            let found = guess(filter, Some(daemon), jail);
+            let found = found.map(|found| format!("{} by {}", found.matches, found.because));
+            assert_eq!(
+                found.unwrap_or_default(),
+                expected,
+                "{filter} {daemon} {jail}"
+            );
         }
     }
 

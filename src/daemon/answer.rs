@@ -1,5 +1,7 @@
-//! Requests of the bus: commands go to the engine and are answered by its effect, questions are
-//! answered at once.
+//! Requests of the bus, answered.
+//!
+//! Comes in: a request with a place for its answer. Goes out: a command to the engine, which answers by
+//! an effect, or the answer at once. It changes nothing itself.
 
 use tracing::warn;
 
@@ -26,7 +28,7 @@ impl Daemon {
                 self.asked.insert(id, reply);
                 self.engine.handle_command(clock::now(), id, command);
             }
-            Request::Reload(reply) => self.begin_reload(readers, Some(reply)),
+            Request::Reload(reply) => self.begin_reload(readers, vec![Some(reply)]),
             Request::Jails(reply) => drop(reply.send(self.jails())),
             Request::Jail(name, reply) => {
                 let shown = self
@@ -89,20 +91,14 @@ impl Daemon {
         max: usize,
     ) -> Vec<Ban> {
         let ledger = self.engine.ledger();
-        match jail {
-            None => ledger.after(after).take(max).cloned().collect(),
-            Some(jail) => {
-                let behind = |ban: &&Ban| {
-                    after.is_none_or(|(name, offender)| {
-                        (&ban.jail, &ban.offender) > (name, offender)
-                    })
-                };
-                ledger
-                    .of_jail(jail)
-                    .filter(behind)
-                    .take(max)
-                    .cloned()
-                    .collect()
+        let Some(jail) = jail else {
+            return ledger.after(after).take(max).cloned().collect();
+        };
+        match after.filter(|(behind, _)| behind >= jail) {
+            None => ledger.of_jail(jail).take(max).cloned().collect(),
+            after => {
+                let within = ledger.after(after).take_while(|ban| ban.jail == *jail);
+                within.take(max).cloned().collect()
             }
         }
     }

@@ -1,6 +1,8 @@
 //! A reload: read, check, have every reader take its new tasks, and only then the engine the new
 //! settings, so that every record is judged by one configuration.
 //!
+//! Comes in: somebody who wants one. Goes out, when it is in force: what was warned of, or why not.
+//!
 //! A configuration with errors that the old one did not have changes nothing: the old one stays and
 //! whoever asked reads why. Errors that stood already keep nobody from changing something else.
 
@@ -24,7 +26,7 @@ pub(super) type Asker = Option<oneshot::Sender<Answer>>;
 /// The warnings, or why nothing was changed.
 type Answer = Result<Vec<String>, String>;
 
-/// The reload that runs, and who waits for it or for the next.
+/// The reload that runs, and who waits for it or for the next one.
 #[derive(Default)]
 pub(super) struct Reload {
     generation: u64,
@@ -49,9 +51,9 @@ impl Reload {
 
 impl Daemon {
     /// Reads the configuration and hands its tasks to the readers.
-    pub(super) fn begin_reload(&mut self, readers: &mut Readers, asker: Asker) {
+    pub(super) fn begin_reload(&mut self, readers: &mut Readers, askers: Vec<Asker>) {
         if self.reload.is_running() {
-            self.reload.next.push(asker);
+            self.reload.next.extend(askers);
             return;
         }
         let (mut settings, diagnostics) = load(&self.edges.layout);
@@ -61,7 +63,7 @@ impl Daemon {
             let lines: Vec<String> = errors.map(ToString::to_string).collect();
             let text = lines.join("\n");
             error!("the configuration has errors, the old one stays in force:\n{text}");
-            settle(vec![asker], &Err(text));
+            settle(askers, &Err(text));
             return;
         }
         diagnostics.iter().for_each(tell);
@@ -77,7 +79,7 @@ impl Daemon {
             flaws,
             warnings,
         });
-        self.reload.askers.push(asker);
+        self.reload.askers = askers;
         self.tell(News::Reloading(true));
     }
 
@@ -104,15 +106,19 @@ impl Daemon {
         let now = clock::now();
         self.engine.handle_settings(now, settings);
         self.settle(readers);
-        self.engine.handle_logs(now, |log| readers.reads(log));
+        if self.unread.is_none() {
+            self.engine.handle_logs(now, |log| readers.reads(log));
+        }
         // Whoever reads nothing any more never says that it is well again.
         self.log_troubles.retain(|log, _| readers.reads(log));
         self.drain().await;
         info!("the configuration was read anew");
         self.tell(News::Reloading(false));
         settle(std::mem::take(&mut self.reload.askers), &Ok(next.warnings));
-        for asker in std::mem::take(&mut self.reload.next) {
-            self.begin_reload(readers, asker);
+        // What they have changed since this one began is in the next one, which does for all of them.
+        let next = std::mem::take(&mut self.reload.next);
+        if !next.is_empty() {
+            self.begin_reload(readers, next);
         }
     }
 }

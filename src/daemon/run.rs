@@ -90,10 +90,10 @@ pub struct Daemon {
     report: Report,
     alarm: Alarm,
     clock_watch: ClockWatch,
-    /// Troubles that last: sentences.
-    notes: Vec<String>,
+    /// A trouble that lasts as long as the daemon, a sentence.
+    note: Option<String>,
     /// Why not everything is read that should be.
-    unread: Option<String>,
+    pub(super) unread: Option<String>,
     /// What was wrong with the configuration at the start, until a reload reads one without errors.
     pub(super) flaws: Flaws,
     /// Logs that cannot be read.
@@ -130,7 +130,7 @@ impl Daemon {
             report: Report::default(),
             alarm,
             clock_watch,
-            notes: Vec::new(),
+            note: None,
             unread: None,
             hung: BTreeMap::new(),
             flaws: Flaws::default(),
@@ -147,7 +147,7 @@ impl Daemon {
 
     /// Remembers a trouble that lasts as long as the daemon.
     pub fn note(&mut self, trouble: Option<String>) {
-        self.notes.extend(trouble);
+        self.note = trouble;
     }
 
     /// Runs until told to stop.
@@ -196,7 +196,7 @@ impl Daemon {
                     warn!("who must not be banned is not known yet, counting failures all the same");
                 }
                 Some(order) = self.edges.orders.recv() => match order {
-                    Order::Reload => self.begin_reload(readers, None),
+                    Order::Reload => self.begin_reload(readers, vec![None]),
                     Order::Stop => break,
                 },
                 Ok(room) = news.reserve(), if self.news_lost => {
@@ -479,11 +479,14 @@ impl Daemon {
 
     /// What is wrong, a sentence each.
     pub(super) fn troubles(&self) -> Vec<String> {
-        let failed = self.engine.jails().filter_map(|jail| match jail.state {
-            JailState::Failed(why) => Some(format!("jail '{}' does not run: {why}", jail.name)),
-            _ => None,
-        });
-        let noted = self.notes.iter().chain(&self.unread);
+        let failed = self
+            .engine
+            .states()
+            .filter_map(|(jail, state)| match state {
+                JailState::Failed(why) => Some(format!("jail '{jail}' does not run: {why}")),
+                _ => None,
+            });
+        let noted = self.note.iter().chain(&self.unread);
         let noted = noted.chain(self.flaws.trouble());
         let logs = self.unreadable().map(|trouble| &trouble.text);
         let standing = noted.chain(logs).cloned();
@@ -503,7 +506,7 @@ impl Daemon {
         let state = self.state();
         if state != self.told_state {
             self.told_state = state;
-            let jails = self.engine.jails().count();
+            let jails = self.engine.states().count();
             let plural = if jails == 1 { "" } else { "s" };
             notify::status(&format!("{state}, {jails} jail{plural}"));
             self.tell(News::State(state.to_owned()));

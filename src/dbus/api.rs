@@ -262,7 +262,7 @@ fn test(jail: &JailSettings, message: &str) -> (bool, String, String) {
     let record = Record {
         message: message.as_bytes(),
         line: message.as_bytes(),
-        is_dated: !jail.files.is_empty(),
+        is_dated: !jail.files.is_empty() || !jail.bans_of.is_empty(),
         ..Record::default()
     };
     let look = Look {

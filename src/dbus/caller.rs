@@ -3,6 +3,7 @@
 //! Comes in: a message header. Goes out: a [`Caller`]. Nothing the sender says about itself is used.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zbus::Connection;
@@ -26,7 +27,7 @@ impl Caller {
     /// What the log and signals call it: the user's name, or `uid 1000` where it has none.
     #[must_use]
     pub fn label(&self) -> String {
-        let passwd = accounts::passwd();
+        let passwd = accounts::passwd(Path::new("/"));
         let user = accounts::users(&passwd).find(|user| user.uid == self.uid);
         user.map_or_else(|| format!("uid {}", self.uid), |user| user.name.to_owned())
     }
@@ -34,7 +35,7 @@ impl Caller {
     /// Whether it is a member of one of these groups.
     #[must_use]
     pub fn is_member_of(&self, groups: &[&str]) -> bool {
-        let file = accounts::group();
+        let file = accounts::group(Path::new("/"));
         accounts::groups(&file)
             .any(|group| groups.contains(&group.name) && self.gids.contains(&group.gid))
     }

@@ -50,10 +50,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.ban(call, (&self.name, address), (0, 0))).await
     }
 
@@ -67,10 +64,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         let time = (duration_usec, flags);
         guarded(self.api.ban(call, (&self.name, address), time)).await
     }
@@ -83,10 +77,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.unban(call, &self.name, address)).await
     }
 
@@ -97,10 +88,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.unban_all(call, &self.name)).await
     }
 
@@ -111,10 +99,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<String>> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.list_ignored(call, &self.name)).await
     }
 
@@ -124,10 +109,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<()> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.switch(call, &self.name, Wanted::Running)).await
     }
 
@@ -137,10 +119,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<()> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.switch(call, &self.name, Wanted::Stopped)).await
     }
 
@@ -153,10 +132,7 @@ impl Jail {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(bool, String, String)> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.test_message(call, (&self.name, message))).await
     }
 
@@ -194,6 +170,12 @@ impl Jail {
     #[zbus(property)]
     async fn matches(&self) -> Result<Vec<String>> {
         self.setting(|s| matches(&s.matches)).await
+    }
+
+    /// The jails whose bans count as failures here.
+    #[zbus(property)]
+    async fn bans_of(&self) -> Result<Vec<String>> {
+        self.setting(bans_of).await
     }
 
     /// The destination ports that an offender is kept from, such as 22/tcp; all means every port,
@@ -310,6 +292,11 @@ pub(crate) fn units(matches: &Matches) -> Vec<String> {
         .flatten()
         .collect();
     named.into_iter().cloned().collect()
+}
+
+/// The jails whose bans are failures here.
+pub(crate) fn bans_of(settings: &JailSettings) -> Vec<String> {
+    settings.bans_of.iter().map(ToString::to_string).collect()
 }
 
 /// The match groups, each as `FIELD=value FIELD=value`.

@@ -61,7 +61,7 @@ impl LogControl {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<()> {
         if let Some(header) = &header {
-            let call = Call { header, connection };
+            let call = Call::new(header, connection);
             self.gate.admit_privileged(call).await?;
         }
         let set = self.log.set_level(&level);

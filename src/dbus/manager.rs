@@ -12,6 +12,7 @@ use crate::dbus::error::Result;
 use crate::dbus::names::jail_path;
 use crate::dbus::polkit::Call;
 use crate::dbus::wire::{BanInfo, ImportInfo, ImportSums, JailEntry};
+use crate::engine::view::JailView;
 
 /// The manager as served on one connection.
 #[derive(Debug)]
@@ -38,20 +39,14 @@ impl Manager {
     /// All jails: name, state, bans in force, object.
     #[zbus(out_args("jails"))]
     async fn list_jails(&self) -> Result<Vec<JailEntry>> {
-        let entry = |jail: crate::engine::view::JailView| {
+        let entry = |jail: JailView| {
             let path = jail_path(&jail.name);
             let state = jail.state.as_str().to_owned();
             (jail.name.to_string(), state, jail.bans, path)
         };
         guarded(async {
-            Ok(self
-                .api
-                .daemon
-                .jails()
-                .await?
-                .into_iter()
-                .map(entry)
-                .collect())
+            let jails = self.api.daemon.jails().await?;
+            Ok(jails.into_iter().map(entry).collect())
         })
         .await
     }
@@ -68,10 +63,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(Vec<BanInfo>, String)> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.list_bans(call, (jail, after), max)).await
     }
 
@@ -83,10 +75,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<BanInfo>> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.lookup(call, address)).await
     }
 
@@ -100,10 +89,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<String>> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.ban_lines(call, (jail, address))).await
     }
 
@@ -115,10 +101,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Fd<'static>> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(async { Ok(Fd::from(self.api.dump(call, jail).await?)) }).await
     }
 
@@ -131,10 +114,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.ban(call, (jail, address), (0, 0))).await
     }
 
@@ -149,10 +129,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.ban(call, (jail, address), (duration_usec, flags))).await
     }
 
@@ -166,10 +143,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<ImportSums> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.import(call, bans)).await
     }
 
@@ -182,10 +156,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.unban(call, jail, address)).await
     }
 
@@ -197,10 +168,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.unban_address(call, address)).await
     }
 
@@ -212,10 +180,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.unban_all(call, jail)).await
     }
 
@@ -226,10 +191,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<()> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.switch(call, name, Wanted::Running)).await
     }
 
@@ -240,10 +202,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<()> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.switch(call, name, Wanted::Stopped)).await
     }
 
@@ -254,10 +213,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<String>> {
-        let call = Call {
-            header: &header,
-            connection,
-        };
+        let call = Call::new(&header, connection);
         guarded(self.api.reload(call)).await
     }
 

@@ -78,10 +78,16 @@ impl Action {
 /// A method call, as far as authorization looks at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// Its header.
-    pub header: &'a Header<'a>,
-    /// Where it came in.
-    pub connection: &'a Connection,
+    header: &'a Header<'a>,
+    connection: &'a Connection,
+}
+
+impl<'a> Call<'a> {
+    /// One with this header, that came in on this connection.
+    #[must_use]
+    pub fn new(header: &'a Header<'a>, connection: &'a Connection) -> Self {
+        Self { header, connection }
+    }
 }
 
 /// The door of one connection.

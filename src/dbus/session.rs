@@ -294,44 +294,35 @@ impl Session {
 }
 
 async fn emit(emitter: &SignalEmitter<'_>, signal: Signal) -> zbus::Result<()> {
-    match signal {
-        Signal::BanNew(ban) => {
+    match &signal {
+        Signal::BanNew(ban) | Signal::BanChanged(ban) => {
             let BanInfo {
                 jail,
                 address,
-                since_usec: since,
-                until_usec: until,
-                failures,
-                earlier,
                 origin,
-            } = &ban;
-            Manager::ban_new(
-                emitter, jail, address, *since, *until, *failures, *earlier, origin,
-            )
-            .await
-        }
-        Signal::BanChanged(ban) => {
-            let BanInfo {
-                jail,
-                address,
-                since_usec: since,
-                until_usec: until,
-                failures,
-                earlier,
-                origin,
-            } = &ban;
-            Manager::ban_changed(
-                emitter, jail, address, *since, *until, *failures, *earlier, origin,
-            )
-            .await
+                ..
+            } = ban;
+            let (since, until) = (ban.since_usec, ban.until_usec);
+            let (failures, earlier) = (ban.failures, ban.earlier);
+            if let Signal::BanNew(_) = signal {
+                Manager::ban_new(
+                    emitter, jail, address, since, until, failures, earlier, origin,
+                )
+                .await
+            } else {
+                Manager::ban_changed(
+                    emitter, jail, address, since, until, failures, earlier, origin,
+                )
+                .await
+            }
         }
         Signal::BanRemoved {
             jail,
             address,
             result,
             by,
-        } => Manager::ban_removed(emitter, &jail, &address, result.as_str(), &by).await,
-        Signal::BansReset(jail) => Manager::bans_reset(emitter, &jail).await,
+        } => Manager::ban_removed(emitter, jail, address, result.as_str(), by).await,
+        Signal::BansReset(jail) => Manager::bans_reset(emitter, jail).await,
         // these touch the objects as well, see `Session::send`
         Signal::Manager | Signal::Jail(_) | Signal::JailNew(_) | Signal::JailRemoved(_) => Ok(()),
     }

@@ -43,6 +43,7 @@ pub fn jail(view: &JailView, settings: Option<&JailSettings>) -> Values {
         ("Problem", jail::problem(view).into()),
         ("Units", text(|s| jail::units(&s.matches)).into()),
         ("Matches", text(|s| jail::matches(&s.matches)).into()),
+        ("BansOf", text(jail::bans_of).into()),
         ("Ports", text(|s| jail::ports(&s.rules)).into()),
         ("MaxFailures", settings.map_or(0, |s| s.max_retry).into()),
         (

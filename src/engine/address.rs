@@ -123,9 +123,13 @@ impl AddressSet {
     #[must_use]
     pub fn touches(&self, offender: &Offender) -> bool {
         let net = offender.network();
-        self.0
-            .iter()
-            .any(|member| member.contains(&net) || net.contains(member))
+        // Members do not overlap: only the last that begins no later can hold it, and if any lies within it
+        // the next one does. Lists of `ignoreip` may be long, and every failure asks.
+        let next = self
+            .0
+            .partition_point(|member| member.network() <= net.network());
+        let mut near = self.0.iter().skip(next.saturating_sub(1)).take(2);
+        near.any(|member| member.contains(&net) || net.contains(member))
     }
 
     /// The members, narrower ones that a wider one covers left out.
@@ -143,12 +147,16 @@ impl AddressSet {
 impl FromIterator<Offender> for AddressSet {
     fn from_iter<I: IntoIterator<Item = Offender>>(members: I) -> Self {
         let nets: Vec<IpNet> = members.into_iter().map(|member| member.network()).collect();
-        Self(IpNet::aggregate(&nets))
+        let mut nets = IpNet::aggregate(&nets);
+        nets.sort_unstable();
+        Self(nets)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn offender(text: &str) -> Offender {
@@ -221,5 +229,26 @@ mod tests {
             assert_eq!(set.touches(&offender(text)), touches, "{text}");
         }
         assert_eq!(set.iter().count(), 2);
+    }
+
+    /// Addresses and prefixes that are close together.
+    fn close() -> impl Strategy<Value = Offender> {
+        let v4 = (0_u8..16, 24_u8..=32).prop_map(|(low, length)| format!("192.0.2.{low}/{length}"));
+        let v6 = (0_u8..16, 112_u8..=128).prop_map(|(low, length)| format!("::{low:x}/{length}"));
+        prop_oneof![v4, v6].prop_map(|text| offender(&text))
+    }
+
+    proptest! {
+        #[test]
+        fn membership_is_what_a_look_at_each_member_says(
+            members in proptest::collection::vec(close(), 0..12),
+            asked in close(),
+        ) {
+            let touches = members.iter().any(|m| m.contains(&asked) || asked.contains(m));
+
+            let set: AddressSet = members.into_iter().collect();
+
+            prop_assert_eq!(set.touches(&asked), touches);
+        }
     }
 }

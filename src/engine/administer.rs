@@ -106,7 +106,9 @@ impl Engine {
                     earlier,
                     origin: Origin::Manual,
                 };
-                self.begin(&key, ban, Vec::new())
+                let began = self.begin(&key, ban, Vec::new());
+                self.count_bans();
+                began
             }
         };
         Ok(Reply::Changed(changed))

@@ -21,6 +21,8 @@ pub(super) struct Asks {
     last: u64,
     unsaid: VecDeque<(AskId, Question)>,
     open: BTreeMap<AskId, Subject>,
+    /// So many of them are about names.
+    open_names: usize,
     names: BTreeMap<Box<str>, Named>,
     /// So many failures wait for the addresses of names.
     failures: usize,
@@ -126,7 +128,9 @@ impl Asks {
 
     /// What an answer is about; `None` if nobody asked or it was answered before.
     pub(super) fn close(&mut self, id: AskId) -> Option<Subject> {
-        self.open.remove(&id)
+        let subject = self.open.remove(&id)?;
+        self.open_names -= usize::from(matches!(subject, Subject::Name(_)));
+        Some(subject)
     }
 
     /// The addresses of a name from a log, if it is known whether it has some.
@@ -143,7 +147,7 @@ impl Asks {
             .names
             .get(name)
             .is_some_and(|named| named.known.is_open);
-        if self.failures >= FAILURES_MAX || (!is_open && self.open.len() >= OPEN_MAX) {
+        if self.failures >= FAILURES_MAX || (!is_open && self.open_names >= OPEN_MAX) {
             return None;
         }
         self.make_room(name);
@@ -352,6 +356,7 @@ impl Asks {
     fn put(&mut self, subject: Subject, question: Question) {
         self.last += 1;
         let id = AskId(self.last);
+        self.open_names += usize::from(matches!(subject, Subject::Name(_)));
         self.open.insert(id, subject);
         self.unsaid.push_back((id, question));
     }

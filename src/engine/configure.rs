@@ -37,6 +37,7 @@ impl Engine {
             aligned: now,
             asks: Asks::default(),
             interrupted: Some(std::mem::take(&mut remembered.unresolved)),
+            begun: Vec::new(),
             outbox: Outbox::default(),
             round: Round::default(),
         };

@@ -1,6 +1,7 @@
 //! Failure to ban: whom a failure is of, whether it is one too many, and what must be known before
 //! somebody is banned.
 //!
+//! Comes in: failures and answers. Goes out: windows that changed, questions, bans, and who was spared.
 //! What is not known is asked, and nothing waits for the answer but the ban in question: its failures stay
 //! in their window, which is due, and a name's failures stay with the name. Both are persisted, so that
 //! they are asked about again after a crash.
@@ -29,7 +30,7 @@ enum Fate {
 }
 
 impl Engine {
-    /// Counts a failure at `time` against whoever it is of.
+    /// Counts a failure at `time` against whoever it is of, and the bans that this leads to.
     pub(super) fn count(&mut self, failure: &Failure, time: Timestamp) {
         match &failure.who {
             Who::Address(offender) => self.count_against(failure, *offender, time),
@@ -39,6 +40,7 @@ impl Engine {
             },
             Who::Other(_) => self.give_up(&failure.jail),
         }
+        self.count_bans();
     }
 
     /// Takes in an answer.
@@ -96,6 +98,7 @@ impl Engine {
                 self.decide_again(&key);
             }
         }
+        self.count_bans();
     }
 
     /// Goes on with the decisions that a restart interrupted.
@@ -124,6 +127,7 @@ impl Engine {
         for key in due.collect::<Vec<Key>>() {
             self.decide_again(&key);
         }
+        self.count_bans();
         self.expire(self.horizon());
     }
 
@@ -164,8 +168,13 @@ impl Engine {
         };
         let mut others = 0_u32;
         if escalation.all_jails {
-            for jail in self.jails.keys().filter(|jail| **jail != key.0) {
-                let other = (jail.clone(), key.1);
+            for (name, jail) in self.jails.iter().filter(|(name, _)| **name != key.0) {
+                let settings = jail.settings.as_ref();
+                if settings.is_some_and(|settings| !settings.bans_of.is_empty()) {
+                    // What is made of bans would count these twice, or this one, which may lead to it.
+                    continue;
+                }
+                let other = (name.clone(), key.1);
                 let bans = self.ledger.earlier(&other, since, self.global.purge_age);
                 others = others.saturating_add(bans);
             }
@@ -265,8 +274,9 @@ impl Engine {
         }
     }
 
-    /// Counts a name's failure against each of its addresses, unless later ones have made it too old.
-    fn attribute(&mut self, failure: &Failure, addresses: &[Offender], time: Timestamp) {
+    /// Counts a failure that comes late against each of these addresses, unless later ones have made it too
+    /// old.
+    pub(super) fn attribute(&mut self, failure: &Failure, addresses: &[Offender], time: Timestamp) {
         if addresses.is_empty() {
             self.give_up(&failure.jail);
         }

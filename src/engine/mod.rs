@@ -34,6 +34,7 @@ mod asks;
 mod configure;
 mod decide;
 mod outbox;
+mod repeat;
 mod round;
 
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ use crate::engine::record::{LogName, Position};
 use crate::engine::round::Round;
 use crate::engine::settings::{Global, JailName};
 use crate::engine::time::{Now, Timestamp};
-use crate::engine::view::JailView;
+use crate::engine::view::{JailState, JailView};
 
 /// The decisions of one daemon.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub struct Engine {
     /// Failures of names from the store, until who must not be banned is known: decisions that a restart
     /// interrupted wait for that.
     interrupted: Option<Vec<Failure>>,
+    /// Bans that have just begun, and when, for the jails that count them.
+    begun: Vec<(Key, Timestamp)>,
     outbox: Outbox,
     round: Round,
 }
@@ -104,8 +107,12 @@ impl Engine {
     }
 
     /// Logs that are not read any more, after the start or a reload, are forgotten: their age would hold
-    /// back the ends of bans.
+    /// back the ends of bans. Not while the configuration of a jail is broken: it may have read one of
+    /// them, and goes on there when it is mended.
     pub fn handle_logs(&mut self, now: Now, is_read: impl Fn(&LogName) -> bool) {
+        if self.jails.values().any(|jail| jail.settings.is_none()) {
+            return;
+        }
         let gone = |log: &&LogName| !is_read(log);
         let gone: Vec<LogName> = self.positions.keys().filter(gone).cloned().collect();
         for log in gone {
@@ -163,6 +170,11 @@ impl Engine {
     /// All jails, by name.
     pub fn jails(&self) -> impl Iterator<Item = JailView> {
         self.jails.iter().map(|(name, jail)| self.show(name, jail))
+    }
+
+    /// All jails, by name, and whether each counts: what is asked for often, and costs nothing.
+    pub fn states(&self) -> impl Iterator<Item = (&JailName, &JailState)> {
+        self.jails.iter().map(|(name, jail)| (name, &jail.state))
     }
 
     /// One jail and how it stands.
@@ -266,6 +278,7 @@ impl Engine {
         self.outbox.mark_history(self.now, key.clone());
         self.outbox.mark_lines(self.now, key.clone(), lines);
         self.enforce(key, ban);
+        self.begun.push((key.clone(), since));
         true
     }
 
@@ -316,10 +329,11 @@ impl Engine {
         });
     }
 
-    /// While old records are being caught up with, the time they have reached.
+    /// While old records are being caught up with, the time they have reached: the beginning, if there
+    /// were none before.
     fn horizon(&self) -> Option<Timestamp> {
         let reached = self.positions.values().map(|position| position.time);
-        reached.min().filter(|_| !self.caught_up)
+        (!self.caught_up).then(|| reached.min().unwrap_or_default())
     }
 
     /// Ends the bans whose time is over, and was over at `horizon`.

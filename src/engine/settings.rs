@@ -1,7 +1,7 @@
 //! Everything an administrator can set, as plain typed data that is already valid: `config` makes it,
 //! and nothing later checks a range again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -101,6 +101,9 @@ pub struct JailSettings {
     pub polls: bool,
     /// How the bytes of files are to be read (`logencoding`); `None` for UTF-8.
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// The bans of these jails are put to its filter, each as the line that fail2ban would log of it
+    /// (`recidive`). Its own never are.
+    pub bans_of: BTreeSet<JailName>,
     /// What counts as a failure.
     pub filter: Filter,
     /// Which traffic of an offender is dropped.
@@ -167,7 +170,7 @@ pub struct Escalation {
     pub max: Option<Span>,
     /// `bantime.rndtime`.
     pub random: Span,
-    /// `bantime.overalljails`: bans in every jail count.
+    /// `bantime.overalljails`: bans in every jail count that does not itself count bans.
     pub all_jails: bool,
 }
 

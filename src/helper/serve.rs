@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub fn serve(
     answer: impl FnOnce(Request) -> Result<Reply, String>,
 ) -> Result<(), ServeError> {
     let uid = peer::uid(&stream)?;
-    let passwd = accounts::passwd();
+    let passwd = accounts::passwd(Path::new("/"));
     if uid != 0 && !accounts::users(&passwd).any(|known| known.name == user && known.uid == uid) {
         return Err(ServeError::Stranger(uid));
     }

@@ -3,7 +3,6 @@
 //! lists it; a group that only a directory knows has no members here. Goes out: a test of users.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use crate::sys::accounts::{self, Group};
@@ -19,11 +18,7 @@ impl Admins {
     /// The members of `groups`, by the group file or by primary group.
     #[must_use]
     pub fn read(root: &Path, groups: &[String]) -> Self {
-        let text = |name| {
-            let bytes = fs::read(root.join("etc").join(name)).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        Self::parse(&text("passwd"), &text("group"), groups)
+        Self::parse(&accounts::passwd(root), &accounts::group(root), groups)
     }
 
     /// The same from the text of both files.

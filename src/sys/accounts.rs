@@ -2,6 +2,7 @@
 //! never asked: its modules may need the network.
 
 use std::fs;
+use std::path::Path;
 
 /// An entry of `/etc/passwd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +57,22 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The text of `/etc/passwd`; empty where there is none.
+/// The text of `etc/passwd` under `root`; empty where there is none.
 #[must_use]
-pub fn passwd() -> String {
-    fs::read_to_string("/etc/passwd").unwrap_or_default()
+pub fn passwd(root: &Path) -> String {
+    read(&root.join("etc/passwd"))
 }
 
-/// The text of `/etc/group`; empty where there is none.
+/// The text of `etc/group` under `root`; empty where there is none.
 #[must_use]
-pub fn group() -> String {
-    fs::read_to_string("/etc/group").unwrap_or_default()
+pub fn group(root: &Path) -> String {
+    read(&root.join("etc/group"))
+}
+
+/// One name that is no UTF-8 must not hide all others.
+fn read(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

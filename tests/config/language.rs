@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::config::stream::{differences, ours, theirs};
+use crate::support::fail2ban::{Fail2ban, each};
 
 /// Writes a tree: `== name` begins a file.
 fn plant(root: &Path, text: &str) {
@@ -19,12 +20,12 @@ fn plant(root: &Path, text: &str) {
 }
 
 /// Both read the tree in this file alike.
-fn same(tree: &Path) {
+fn same(fail2ban: &Fail2ban, tree: &Path) {
     let name = tree.display();
     let root = tempfile::tempdir().expect("a directory");
     plant(root.path(), &fs::read_to_string(tree).expect("UTF-8"));
 
-    let theirs = theirs(root.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let theirs = theirs(fail2ban, root.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (ours, errors) = ours(root.path());
 
     assert!(!theirs.is_empty(), "{name}: fail2ban has no jail");
@@ -35,11 +36,11 @@ fn same(tree: &Path) {
 
 /// Where fail2ban refuses everything, we read the option of jail `a` so.
 #[track_caller]
-fn more(text: &str, option: &str, expected: Value) {
+fn more(fail2ban: &Fail2ban, text: &str, option: &str, expected: Value) {
     let root = tempfile::tempdir().expect("a directory");
     plant(root.path(), text);
 
-    let theirs = theirs(root.path());
+    let theirs = theirs(fail2ban, root.path());
     let (ours, errors) = ours(root.path());
 
     assert!(theirs.is_err(), "{theirs:?}");
@@ -49,11 +50,11 @@ fn more(text: &str, option: &str, expected: Value) {
 
 /// fail2ban refuses the tree, or jail `a`, and so do we with an error that contains `words`.
 #[track_caller]
-fn refused(text: &str, words: &str) {
+fn refused(fail2ban: &Fail2ban, text: &str, words: &str) {
     let root = tempfile::tempdir().expect("a directory");
     plant(root.path(), text);
 
-    let theirs = theirs(root.path()).unwrap_or_default();
+    let theirs = theirs(fail2ban, root.path()).unwrap_or_default();
     let (_, errors) = ours(root.path());
 
     assert!(!theirs.contains_key("a"), "{theirs:?}");
@@ -78,14 +79,21 @@ fn the_language_is_read_as_fail2ban_reads_it() {
     let trees = fs::read_dir(directory).expect("trees");
     let trees: Vec<_> = trees.map(|tree| tree.expect("a tree").path()).collect();
     assert_eq!(trees.len(), 9);
-    for tree in trees {
-        same(&tree);
-    }
+    each(|fail2ban| {
+        for tree in &trees {
+            same(fail2ban, tree);
+        }
+    });
 }
 
 #[test]
 fn known_reaches_further_back_than_in_fail2ban() {
+    each(known_reaches_further_back);
+}
+
+fn known_reaches_further_back(fail2ban: &Fail2ban) {
     more(
+        fail2ban,
         &format!(
             "
 == jail.conf
@@ -107,6 +115,7 @@ ignoreip = %(known/ignoreip)s 3
         json!(["1", "2", "3"]),
     );
     more(
+        fail2ban,
         &format!(
             "
 == jail.conf
@@ -125,6 +134,7 @@ ignoreip = %(known/ignoreip)s 2
         json!(["1", "2"]),
     );
     more(
+        fail2ban,
         "
 == jail.conf
 [a]
@@ -166,7 +176,7 @@ fn what_fail2ban_refuses_is_refused_with_the_reason() {
     let jail = |text: &str| {
         format!("== jail.conf\n[a]\nbackend = systemd\nenabled = 1\nfilter = f\n{text}\n{PLAIN}")
     };
-    for (tree, words) in [
+    let cases = [
         (jail("x = 1\nX = 2"), "'X' is in the section [a] twice"),
         (jail("[b]\n[a]"), "[a] is in this file twice"),
         (jail("nonsense"), "no option"),
@@ -201,7 +211,10 @@ fn what_fail2ban_refuses_is_refused_with_the_reason() {
             jail("action = x").replace("ban <ip>", "x\n[Init]\ny = %(z)s"),
             "not set",
         ),
-    ] {
-        refused(&tree, words);
-    }
+    ];
+    each(|fail2ban| {
+        for (tree, words) in &cases {
+            refused(fail2ban, tree, words);
+        }
+    });
 }

@@ -11,14 +11,14 @@ use banishd::config::dump::dump;
 use banishd::config::files::Layout;
 use serde_json::{Value, json};
 
-use crate::support::fail2ban::lists;
+use crate::support::fail2ban::Fail2ban;
 
 /// A jail: what it says of everything, by name. Actions are `action NAME`, in a table of their own.
 pub(crate) type Jail = BTreeMap<String, Value>;
 
 /// What the real one makes of a tree; `Err` with its complaints where it gives up.
-pub(crate) fn theirs(tree: &Path) -> Result<BTreeMap<String, Jail>, String> {
-    let (commands, complaints) = lists(
+pub(crate) fn theirs(fail2ban: &Fail2ban, tree: &Path) -> Result<BTreeMap<String, Jail>, String> {
+    let (commands, complaints) = fail2ban.lists(
         "fail2ban-client",
         &["-c".as_ref(), tree.as_os_str(), "-d".as_ref()],
     );

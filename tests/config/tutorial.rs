@@ -57,7 +57,7 @@ fn the_classic_tutorial_runs_and_falls_back_to_the_journal() {
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r"
     fail2ban.conf:7:1: note: the options dbfile, logtarget, pidfile, socket, syslogsocket mean nothing to banishd (ignored: the state is in /var/lib/banishd, the log is the journal, systemd knows the process, banishd is on the system bus)
-    jail.local:25:11: note: there is no log file /nonexistent/var/log/auth.log (the journal is read instead: _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-ssh.slice + _SYSTEMD_SLICE=system-sshd.slice)
+    jail.local:25:11: note: there is no log file /nonexistent/var/log/auth.log (the journal is read instead: _SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-ssh.slice + _SYSTEMD_SLICE=system-sshd.slice, by the filter's name)
     ");
     assert!(problems.iter().all(|problem| problem.level == Level::Note));
     assert_eq!(settings.failed.len(), 0);

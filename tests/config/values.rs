@@ -9,6 +9,7 @@ use banishd::config::parse_only;
 use proptest::prelude::{ProptestConfig, Strategy, prop};
 use proptest::{prop_assert_eq, proptest};
 use serde_json::Value;
+use tempfile::TempDir;
 
 fn read(tree: &Path) -> Value {
     let dump = dump(&Layout::fail2ban(tree.to_owned()), Some("a"));
@@ -30,12 +31,7 @@ fn shown(value: &Value, root: &Path) -> String {
 
 #[test]
 fn every_line_of_a_value_is_told_where_it_comes_from() {
-    let tree = tempfile::tempdir().expect("a directory");
-    let root = tree.path();
-    for directory in ["filter.d", "action.d"] {
-        fs::create_dir(root.join(directory)).expect("a directory");
-    }
-    for (name, text) in [
+    let tree = planted(&[
         (
             "jail.conf",
             "[DEFAULT]\nlong = one\n  two\nban = x\n[a]\nfilter = f[w=q,\n  v=r]\naction = %(ban)s[\n  p=1]\n\
@@ -50,9 +46,8 @@ fn every_line_of_a_value_is_told_where_it_comes_from() {
             "action.d/x.conf",
             "[Definition]\nactionban = ban <p>\n  <q>\n[Init]\nq = z\n  y\n",
         ),
-    ] {
-        fs::write(root.join(name), text).expect("a file");
-    }
+    ]);
+    let root = tree.path();
 
     let jail = read(root);
 
@@ -84,6 +79,47 @@ end @ jail.conf:13"
         jail["actions"][0]["origin"],
         format!("{}/jail.conf:8", root.display())
     );
+}
+
+/// A tree with these files.
+fn planted(files: &[(&str, &str)]) -> TempDir {
+    let tree = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        let path = tree.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    tree
+}
+
+#[test]
+fn a_filters_tag_may_name_any_option_of_its_jail() {
+    let tree = planted(&[
+        ("jail.conf", "[a]\nfilter = f\nmaxretry = 7\n"),
+        (
+            "filter.d/f.conf",
+            "[Definition]\nfailregex = <maxretry> <other>\n",
+        ),
+    ]);
+
+    let jail = read(tree.path());
+
+    assert_eq!(jail["filter_options"]["failregex"]["value"], "7 <other>");
+}
+
+#[test]
+fn names_of_files_are_looked_for_in_the_tree() {
+    let tree = planted(&[
+        ("jail.conf", "[a]\nfilter = ./f\naction = ./x\n"),
+        ("filter.d/f.conf", "[Definition]\nfailregex = found\n"),
+        ("action.d/x.conf", "[Definition]\nactionban = found too\n"),
+    ]);
+
+    let jail = read(tree.path());
+
+    assert_eq!(jail["filter_options"]["failregex"]["value"], "found");
+    let action = &jail["actions"][0]["properties"];
+    assert_eq!(action["actionban"]["value"], "found too");
 }
 
 /// Lines that a value can have: no blank ends, no comment, nothing that ends the line.

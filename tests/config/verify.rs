@@ -13,6 +13,7 @@ use banishd::sys::service_view::{View, take};
 
 use crate::config::root;
 use crate::dbus::bus::{banishctl, text};
+use crate::support::copy_program;
 
 fn verify(admin: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(banishctl());
@@ -167,7 +168,7 @@ fn root_files_that_the_reader_may_not_read_fail_their_jails_alone() {
     let jails: String = jails.map(|(path, name)| jail(name, path)).collect();
     fs::write(tree.path().join("jail.local"), jails).expect("a file");
     let program = tree.path().join("banishctl");
-    fs::copy(banishctl(), &program).expect("a program");
+    copy_program(banishctl(), &program);
     let vendor = tree.path().join("vendor/filter.d");
     fs::create_dir_all(&vendor).expect("a directory");
     for name in ["banishd.conf", "jail.conf", "filter.d/sshd.conf"] {
@@ -202,6 +203,92 @@ fn root_files_that_the_reader_may_not_read_fail_their_jails_alone() {
     ");
 }
 
+/// Runs verify in a mount namespace with a user `banishd`, logs under /home and a drop-in, none of which
+/// the host has.
+const IN_A_HOST: &str = r#"
+    set -e
+    mount --make-rprivate /
+    for name in passwd group; do
+        { cat /etc/$name; cat "$1/$name"; } >"$1/all-$name"
+        mount --bind "$1/all-$name" /etc/$name
+    done
+    mount -t tmpfs -o mode=755 tmpfs /home
+    mkdir -p /home/web /etc/systemd/system
+    for name in open ops root; do echo x >/home/web/$name.log; done
+    chmod 600 /home/web/root.log
+    chmod 640 /home/web/ops.log
+    chown 0:61001 /home/web/ops.log
+    mount -t tmpfs tmpfs /etc/systemd/system
+    mkdir /etc/systemd/system/banishd.service.d
+    printf '[Service]\n%s\n' "$4" >/etc/systemd/system/banishd.service.d/logs.conf
+    exec "$2" verify "$1" --vendor-dir "$3" --json"#;
+
+/// A tree with a jail for each of the logs, the accounts, and in `vendor` what is shipped.
+fn tree_with_accounts() -> tempfile::TempDir {
+    let jail = |name: &str| {
+        format!("[{name}]\nenabled = true\nfilter = sshd\nlogpath = /home/web/{name}.log\n")
+    };
+    let tree = tree(&["open", "ops", "root"].map(jail).concat());
+    fs::set_permissions(tree.path(), Permissions::from_mode(0o755)).expect("a mode");
+    let user = "banishd:x:61000:61000::/:/usr/sbin/nologin\n";
+    fs::write(tree.path().join("passwd"), user).expect("a file");
+    fs::write(
+        tree.path().join("group"),
+        "banishd:x:61000:\nops:x:61001:\n",
+    )
+    .expect("a file");
+    let vendor = tree.path().join("vendor");
+    fs::create_dir_all(vendor.join("filter.d")).expect("a directory");
+    for name in ["banishd.conf", "jail.conf", "filter.d/sshd.conf"] {
+        fs::copy(root().join("config").join(name), vendor.join(name)).expect("a file");
+    }
+    tree
+}
+
+#[test]
+fn root_drop_ins_of_the_unit_decide_what_the_service_may_read() {
+    let tree = tree_with_accounts();
+    // The view closes /tmp, where the tree may be.
+    let keep = "PrivateTmp=no\n";
+    for (said, failed, remark) in [
+        ("", "open ops root", ""),
+        ("ProtectHome=no", "ops root", ""),
+        ("ProtectHome=read-only\nSupplementaryGroups=ops", "root", ""),
+        (
+            "ProtectHome=no\nAmbientCapabilities=CAP_DAC_READ_SEARCH\n\
+             CapabilityBoundingSet=CAP_DAC_READ_SEARCH",
+            "",
+            "",
+        ),
+        (
+            "ProtectHome=no\nInaccessiblePaths=/home/web",
+            "open ops root",
+            "",
+        ),
+        (
+            "ProtectHome=no\nBindPaths=/srv",
+            "ops root",
+            "Judged without what banishd.service says with BindPaths=.\n",
+        ),
+    ] {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", IN_A_HOST, "sh"]);
+        unshare.arg(tree.path()).arg(banishctl());
+        unshare.arg(tree.path().join("vendor"));
+        let output = unshare
+            .arg(format!("{keep}{said}"))
+            .output()
+            .expect("unshare runs");
+
+        let value: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let jails = value["failed"].as_array().expect("a list").iter();
+        let jails: Vec<&str> = jails.filter_map(|jail| jail["jail"].as_str()).collect();
+        assert_eq!(jails.join(" "), failed, "{said}: {value:#}");
+        assert_eq!(text(&output.stderr), remark, "{said}");
+    }
+}
+
 /// Debian's number of the user and of the group that own nothing.
 const NOBODY: u32 = 65_534;
 
@@ -212,6 +299,9 @@ fn root_the_view_hides_directories_and_takes_the_user_s_rights() {
         let closed = std::env::var(CHILD).expect("a path");
         let view = View {
             user: "nobody",
+            group: None,
+            groups: &["adm".to_owned()],
+            reads_all: false,
             closed: &[&closed],
             private: &["/var/tmp"],
         };

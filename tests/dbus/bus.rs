@@ -13,6 +13,7 @@ use banishd::dbus::names::BUS_NAME;
 use banishd::dbus::{link, service};
 
 use crate::dbus::script::{Script, options};
+use crate::journal::journald::wait_until;
 
 /// dbus-daemon as on a real system: everything is denied that no policy file allows.
 const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -195,7 +196,7 @@ pub(crate) fn bus_with(script: &Script) -> (PrivateBus, Service) {
 
 /// Returns when somebody has the name.
 pub(crate) fn wait_for_name(bus: &PrivateBus, name: &str) {
-    for _ in 0..400 {
+    wait_until(|| {
         let asked = bus.run(
             "busctl",
             &[
@@ -208,12 +209,8 @@ pub(crate) fn wait_for_name(bus: &PrivateBus, name: &str) {
                 name,
             ],
         );
-        if text(&asked.stdout).trim() == "b true" {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("nobody took the name {name}");
+        text(&asked.stdout).trim() == "b true"
+    });
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -214,6 +214,8 @@ async fn counters_are_read_fresh_each_time() {
     assert_eq!(units, ["ssh.service"]);
     let matches: Vec<String> = property(&client, jail, JAIL_INTERFACE, "Matches").await;
     assert_eq!(matches, ["_SYSTEMD_UNIT=ssh.service _UID=0"]);
+    let bans_of: Vec<String> = property(&client, jail, JAIL_INTERFACE, "BansOf").await;
+    assert_eq!(bans_of, ["web"]);
     let bans: u32 = property(&client, MANAGER_PATH, MANAGER_INTERFACE, "NBans").await;
     assert_eq!(bans, 0);
 }

@@ -1,11 +1,13 @@
 //! The real polkitd on a private bus: that it answers a service that is not root, and what it is told.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::dbus::bus::{PrivateBus, ROOT, Service, text, wait_for_name};
 use crate::dbus::script::Script;
+use crate::support::copy_program;
 
 const POLKITD: &str = "/usr/lib/polkit-1/polkitd";
 
@@ -55,16 +57,13 @@ fn polkitd(bus: &PrivateBus) -> Running {
 /// Serves in a process of its own, as the user `daemon`.
 fn service_as_daemon(bus: &PrivateBus) -> Running {
     let program = bus.path("service");
-    // copied by another process: a child that one of our other threads forks at this moment would
-    // keep the file open for writing, and then it cannot be run
-    let ours = std::env::current_exe().unwrap();
-    let copied = bus.run("cp", &[ours.to_str().unwrap(), program.to_str().unwrap()]);
-    assert!(copied.status.success(), "{copied:?}");
+    copy_program(std::env::current_exe().unwrap(), &program);
     let child = bus
         .command(program.to_str().unwrap())
         .args(["--ignored", "--exact", "dbus::polkit::serve_until_killed"])
         .uid(1)
         .gid(1)
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -77,7 +76,8 @@ fn service_as_daemon(bus: &PrivateBus) -> Running {
 fn serve_until_killed() {
     let address = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap();
     let _service = Service::start(&address, &Script::new());
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    // Whoever started this ends with it, one way or another.
+    drop(std::io::stdin().read_to_end(&mut Vec::new()));
 }
 
 #[test]

@@ -320,6 +320,7 @@ fn settings() -> JailSettings {
         files: Vec::new(),
         polls: false,
         encoding: None,
+        bans_of: [name("web")].into(),
         filter: filter.unwrap(),
         rules: JailRules {
             protocol: Protocol::Tcp,

@@ -80,6 +80,24 @@ fn matched_lines_are_used_up_and_skipped_ones_stay() {
 }
 
 #[test]
+fn behind_a_prefix_matched_lines_are_used_up_too() {
+    let spec = FilterSpec {
+        prefix: Some("^p <F-CONTENT>.+</F-CONTENT>$".to_owned()),
+        ..filter(3, &["^bad <ADDR>$"], &[]).spec().clone()
+    };
+    let filter = Filter::compile(spec).expect("the patterns are good");
+
+    check(
+        &filter,
+        &[
+            ("p bad 192.0.2.1", "192.0.2.1: p bad 192.0.2.1"),
+            ("p bad 192.0.2.2", "192.0.2.2: p bad 192.0.2.2"),
+            ("p good", ""),
+        ],
+    );
+}
+
+#[test]
 fn only_the_matched_lines_can_be_ignored_and_are_used_up_too() {
     let filter = filter(4, &[START_AND_END, r"^one \S+ <ADDR>$"], &["ignoreme"]);
 

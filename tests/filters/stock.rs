@@ -5,26 +5,26 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use banishd::engine::filter::{Filter, FilterSpec, Look, Memory, Names, Standing};
+use banishd::engine::filter::{Filter, FilterSpec, Look, Machine, Memory, Names, Part, Standing};
 use banishd::engine::record::Record;
 use serde_json::Value;
 
 use crate::filters::connections::judge;
-use crate::support::fail2ban::{FAIL2BAN, lists};
+use crate::support::fail2ban::{Fail2ban, each};
 
 /// What a program of fail2ban says.
-fn run(program: &str, arguments: &[&OsStr]) -> Vec<Vec<Value>> {
-    let (mut lists, error) = lists(program, arguments);
+fn run(fail2ban: &Fail2ban, program: &str, arguments: &[&OsStr]) -> Vec<Vec<Value>> {
+    let (mut lists, error) = fail2ban.lists(program, arguments);
     lists.retain(|list| list.first().is_none_or(|word| word != "failed"));
     assert!(!lists.is_empty(), "{program} {arguments:?}: {error}");
     lists
 }
 
 /// Stock filters, expanded by fail2ban: `NAME[OPTION=VALUE]`, for this backend.
-fn stock(filters: &[&str], backend: &str) -> Vec<FilterSpec> {
+fn stock(fail2ban: &Fail2ban, filters: &[&str], backend: &str) -> Vec<FilterSpec> {
     let tree = tempfile::tempdir().expect("a directory");
     for name in ["filter.d", "action.d", "fail2ban.conf"] {
-        let stock = FAIL2BAN.join("etc/fail2ban").join(name);
+        let stock = fail2ban.etc().join(name);
         symlink(stock, tree.path().join(name)).expect("a link");
     }
     let mut jails =
@@ -41,7 +41,11 @@ fn stock(filters: &[&str], backend: &str) -> Vec<FilterSpec> {
         })
         .collect();
     let tree = tree.path().as_os_str();
-    for command in run("fail2ban-client", &["-c".as_ref(), tree, "-d".as_ref()]) {
+    for command in run(
+        fail2ban,
+        "fail2ban-client",
+        &["-c".as_ref(), tree, "-d".as_ref()],
+    ) {
         let [_, jail, key, values @ ..] = &command[..] else {
             continue;
         };
@@ -77,11 +81,46 @@ fn set(spec: &mut FilterSpec, key: &str, values: &[Value]) {
     }
 }
 
+#[test]
+fn every_stock_pattern_compiles_and_most_run_in_linear_time() {
+    each(|fail2ban| {
+        let files = fs::read_dir(fail2ban.etc().join("filter.d")).expect("filters");
+        let files = files.map(|file| file.expect("a file").file_name());
+        let names: Vec<String> = files
+            .filter_map(|name| Some(name.to_str()?.strip_suffix(".conf")?.to_owned()))
+            // What others include is no filter.
+            .filter(|name| !name.ends_with("common"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+
+        let [mut linear, mut others] = [0, 0];
+        for spec in stock(fail2ban, &names, "polling") {
+            let name = spec.name.clone();
+            let filter =
+                Filter::compile(spec).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+            for part in [Part::Prefix, Part::Fail, Part::Ignore] {
+                for machine in filter.machines(part) {
+                    match machine {
+                        Machine::Linear => linear += 1,
+                        _ => others += 1,
+                    }
+                }
+            }
+        }
+
+        assert!(linear > 190 && others <= 30, "{linear}, {others}");
+    });
+}
+
 /// Every filter that remembers something from line to line, on fail2ban's sample logs: whom each of the
 /// two finds, in order.
 #[test]
 fn the_sample_logs_are_judged_as_fail2ban_judges_them() {
-    let samples = FAIL2BAN.join("usr/lib/python3/dist-packages/fail2ban/tests/files/logs");
+    each(check_samples);
+}
+
+fn check_samples(fail2ban: &Fail2ban) {
+    let samples = fail2ban.tests().join("files/logs");
     let filters = [
         "sshd",
         "sshd[mode=aggressive]",
@@ -92,15 +131,16 @@ fn the_sample_logs_are_judged_as_fail2ban_judges_them() {
         "ejabberd-auth",
         "guacamole[logging=catalina]",
     ];
-    for spec in stock(&filters, "polling") {
+    for spec in stock(fail2ban, &filters, "polling") {
         let filter = spec.name.clone();
         let sample = filter.split('[').next().expect("a name");
         let log = samples.join(sample);
         let theirs: Vec<String> = run(
+            fail2ban,
             "fail2ban-regex",
             &[
                 "-c".as_ref(),
-                FAIL2BAN.join("etc/fail2ban").as_os_str(),
+                fail2ban.etc().as_os_str(),
                 "--no-check-all".as_ref(),
                 "--usedns=raw".as_ref(),
                 "-o".as_ref(),
@@ -152,8 +192,8 @@ fn ours(spec: FilterSpec, log: &[u8]) -> Vec<String> {
     found
 }
 
-fn journal(filter: &str) -> Filter {
-    let mut specs = stock(&[filter], "systemd");
+fn journal(fail2ban: &Fail2ban, filter: &str) -> Filter {
+    let mut specs = stock(fail2ban, &[filter], "systemd");
     Filter::compile(specs.remove(0)).expect("fail2ban's patterns are good")
 }
 
@@ -270,50 +310,54 @@ const SCANS: &[&str] = &[
 
 #[test]
 fn the_stock_sshd_filter_judges_connections_as_in_fail2ban() {
-    let filter = journal("sshd");
+    each(|fail2ban| {
+        let filter = journal(fail2ban, "sshd");
 
-    check(&filter, ALIKE);
-    check(
-        &filter,
-        &[
-            &with(
-                UNKNOWN_USER,
-                &[
-                    "",
-                    "192.0.2.1 by 0 1",
-                    "",
-                    "192.0.2.1 by 2 3",
-                    "192.0.2.1 by 4",
-                    "",
-                ],
-            ),
-            &with(GIVES_UP, &["", ""]),
-            &with(SCANS, &["", ""]),
-        ],
-    );
+        check(&filter, ALIKE);
+        check(
+            &filter,
+            &[
+                &with(
+                    UNKNOWN_USER,
+                    &[
+                        "",
+                        "192.0.2.1 by 0 1",
+                        "",
+                        "192.0.2.1 by 2 3",
+                        "192.0.2.1 by 4",
+                        "",
+                    ],
+                ),
+                &with(GIVES_UP, &["", ""]),
+                &with(SCANS, &["", ""]),
+            ],
+        );
+    });
 }
 
 #[test]
 fn the_aggressive_sshd_filter_counts_connections_without_a_login() {
-    let filter = journal("sshd[mode=aggressive]");
+    each(|fail2ban| {
+        let filter = journal(fail2ban, "sshd[mode=aggressive]");
 
-    check(&filter, ALIKE);
-    check(
-        &filter,
-        &[
-            &with(
-                UNKNOWN_USER,
-                &[
-                    "",
-                    "192.0.2.1 by 0 1",
-                    "",
-                    "192.0.2.1 by 2 3",
-                    "192.0.2.1 by 4",
-                    "192.0.2.1 by 5",
-                ],
-            ),
-            &with(GIVES_UP, &["", "192.0.2.5 by 0 1"]),
-            &with(SCANS, &["", "192.0.2.9 by 0 1"]),
-        ],
-    );
+        check(&filter, ALIKE);
+        check(
+            &filter,
+            &[
+                &with(
+                    UNKNOWN_USER,
+                    &[
+                        "",
+                        "192.0.2.1 by 0 1",
+                        "",
+                        "192.0.2.1 by 2 3",
+                        "192.0.2.1 by 4",
+                        "192.0.2.1 by 5",
+                    ],
+                ),
+                &with(GIVES_UP, &["", "192.0.2.5 by 0 1"]),
+                &with(SCANS, &["", "192.0.2.9 by 0 1"]),
+            ],
+        );
+    });
 }

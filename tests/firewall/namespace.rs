@@ -43,9 +43,9 @@ pub(super) fn become_nobody() {
     assert_eq!(changed, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Looks again and again, for ten seconds.
+/// Looks again and again, for a minute.
 pub(super) fn until(mut happened: impl FnMut() -> bool, what: &str) {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if happened() {
             return;
         }

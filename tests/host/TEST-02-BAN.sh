@@ -96,13 +96,13 @@ testcase_11_unban_over_the_bus_lets_in_again() {
 }
 
 testcase_12_a_ban_expires_by_itself() {
-  configure $'[sshd]\nbantime = 5'
+  configure $'[sshd]\nbantime = 15'
   inside systemctl reload banishd.service
-  equal "$(jail_property BanUSec)" 5000000 BanUSec
+  equal "$(jail_property BanUSec)" 15000000 BanUSec
   wrong 198.18.1.30 3
   eventually 5 banned 198.18.1.30
   refused reaches 198.18.1.30
-  eventually 10 not_banned 198.18.1.30
+  eventually 20 not_banned 198.18.1.30
   reaches 198.18.1.30
   configure ''
   inside systemctl reload banishd.service

@@ -129,10 +129,9 @@ testcase_12_a_restart_of_dbus_is_survived() {
 
 # The control group is known without asking the bus.
 fail_in_log_without_bus() {
-  cp "$here/burst.pl" "$(root)/run-burst.pl"
   echo "$1" >"$(root)/run-burst.txt"
   inside sh -c 'echo $$ >/sys/fs/cgroup/system.slice/ssh.service/cgroup.procs
-    exec perl /run-burst.pl 3 /run-burst.txt'
+    exec perl - 3 /run-burst.txt' <"$here/burst.pl"
   eventually 10 in_kernel "$1"
 }
 

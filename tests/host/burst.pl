@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # burst.pl FAILURES FILE: logs sshd's message for a wrong password FAILURES times for each address in
 # FILE, then says when it wrote the last (microseconds since the epoch). It writes to journald's own
-# socket and waits when that is full, so nothing is lost on the way in; it stays for a moment after the
-# last message, so that journald can still see which unit it belongs to.
+# socket and waits when that is full, so nothing is lost on the way in; it stays until journald has taken
+# the last message and seen which unit it belongs to.
 use strict;
 use warnings;
 use Socket;
@@ -23,4 +23,4 @@ for my $round (1 .. $failures) {
 }
 # Debian 13's perl-base has no Time::HiRes.
 print qx(date +%s%6N);
-sleep 1;
+system('journalctl', '--sync') == 0 or die 'journalctl --sync';

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
+use crate::support::copy_program;
 
 #[test]
 fn root_what_may_not_be_read_is_told_once_and_read_when_it_may() {
@@ -56,7 +57,7 @@ impl Program {
         );
         let log = place.path("log");
         let program = place.path("banishd");
-        fs::copy(env!("CARGO_BIN_EXE_banishd"), &program).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_banishd"), &program);
         #[expect(clippy::disallowed_methods, reason = "a test, not the daemon")]
         let child = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -79,7 +80,7 @@ impl Program {
     }
 
     fn says(&self, text: &str) {
-        for _ in 0..3000 {
+        for _ in 0..6000 {
             if self.log().contains(text) {
                 return;
             }

@@ -80,11 +80,12 @@ fn check(kind: Kind, stops: Stops) {
     let mut numbers: Vec<u32> = Vec::new();
     let mut stop_at = 500;
 
-    let mut looks = 0;
-    while numbers.len() < LINES as usize && looks < 3000 {
-        looks += 1;
+    // Given up when nothing has been heard for a minute.
+    let mut idle = 0;
+    while numbers.len() < LINES as usize && idle < 12_000 {
         std::thread::sleep(Duration::from_millis(5));
         ear.drain();
+        idle = if ear.heard.is_empty() { idle + 1 } else { 0 };
         numbers.extend(ear.heard.drain(..).map(|failure| number(&failure.who)));
         heard.store(u32::try_from(numbers.len()).unwrap(), Ordering::Relaxed);
         if stops == Stops::Often && numbers.len() >= stop_at {

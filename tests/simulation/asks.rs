@@ -396,3 +396,29 @@ fn the_latest_lines_go_with_the_ban_and_leave_with_it() {
     sim.ban("sshd", "192.0.2.1", None).unwrap();
     assert!(sim.disk.lines[&key].is_empty(), "a ban by hand has none");
 }
+
+#[test]
+fn failures_whose_verdict_waits_are_not_forgotten_when_findtime_is_over() {
+    let mut sim = Sim::with(with(asks_a_command));
+    fail(&mut sim, "192.0.2.1", 3);
+    sim.jump(Span::from_secs(601));
+    sim.fail("sshd", "192.0.2.1");
+
+    sim.reply(Answer::Ignore(false));
+
+    let ban = sim.engine.ledger().of_jail(&jail("sshd")).next().unwrap();
+    assert_eq!((ban.failures, sim.dropped().len()), (3, 1));
+}
+
+#[test]
+fn commands_that_hang_keep_no_name_from_being_looked_up() {
+    let mut sim = Sim::with(with(asks_a_command));
+    for n in 0..300 {
+        fail(&mut sim, &format!("198.51.{}.{}", n / 256, n % 256), 3);
+    }
+    assert_eq!(sim.asked.len(), 300);
+
+    sim.fail("sshd", "one.example");
+
+    assert_eq!((sim.asked.len(), unresolved(&sim)), (301, 0));
+}

@@ -4,7 +4,7 @@ use banishd::engine::ledger::formula::Formula;
 use banishd::engine::settings::{Escalation, Settings};
 use banishd::engine::time::Span;
 
-use crate::support::sim::{Sim, jail, settings};
+use crate::support::sim::{Sim, jail, repeat_settings, settings};
 
 /// Bans of `sshd` and `web` double each time.
 fn doubling(change: impl Fn(&mut Escalation)) -> Settings {
@@ -65,6 +65,26 @@ fn bans_in_all_jails_count_where_overalljails_says_so() {
     let mut sim = Sim::with(doubling(|escalation| escalation.all_jails = true));
     assert_eq!(banned(&mut sim, "sshd", "192.0.2.1"), (3, 600));
     assert_eq!(banned(&mut sim, "web", "192.0.2.1"), (3, 1200));
+}
+
+#[test]
+fn bans_that_are_made_of_bans_do_not_count_once_more() {
+    let mut settings = doubling(|escalation| escalation.all_jails = true);
+    let recidive = repeat_settings(&["sshd", "web"], 1);
+    settings.jails.insert(jail("recidive"), recidive);
+    let mut sim = Sim::with(settings);
+    sim.ban("sshd", "192.0.2.1", None).unwrap();
+    sim.ban("web", "192.0.2.1", None).unwrap();
+    sim.ban("web", "192.0.2.1", None).unwrap();
+
+    assert_eq!(
+        sim.ledger(),
+        [
+            "recidive 192.0.2.1 +900",
+            "sshd 192.0.2.1 +600",
+            "web 192.0.2.1 +1200"
+        ]
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use banishd::engine::settings::{Escalation, IgnoreCache, Settings};
 use banishd::engine::time::Span;
 use proptest::prelude::*;
 
-use crate::support::sim::{Sim, jail, offender, settings};
+use crate::support::sim::{Sim, jail, offender, repeat_settings, settings};
 
 const WHO: [&str; 6] = [
     "192.0.2.1",
@@ -15,7 +15,8 @@ const WHO: [&str; 6] = [
     "192.0.2.3",
     "198.51.100.0/24",
 ];
-const JAILS: [&str; 2] = ["sshd", "web"];
+/// The last two count the bans of the others, and each other's.
+const JAILS: [&str; 4] = ["sshd", "web", "recidive", "worst"];
 
 /// Who fails: in `sshd` the first five, in `web` all.
 const FAILING: [&str; 10] = [
@@ -57,7 +58,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (jail, who) = (0..JAILS.len(), 0..WHO.len());
     prop_oneof![
-        8 => (jail.clone(), 0..FAILING.len(), 0..3_u32, any::<bool>())
+        8 => (0..2_usize, 0..FAILING.len(), 0..3_u32, any::<bool>())
             .prop_map(|(jail, who, pid, advance)| Step::Fail { jail, who, pid, advance }),
         3 => Just(Step::Answer),
         3 => (0..400_u64).prop_map(Step::Pass),
@@ -87,6 +88,10 @@ fn plain(max_retry: u32) -> Settings {
     for jail in settings.jails.values_mut() {
         jail.max_retry = max_retry;
     }
+    let recidive = repeat_settings(&["sshd", "web", "worst"], 2);
+    settings.jails.insert(jail("recidive"), recidive);
+    let worst = repeat_settings(&["sshd", "recidive"], max_retry - 1);
+    settings.jails.insert(jail("worst"), worst);
     settings
 }
 
@@ -341,4 +346,30 @@ fn small_steps_of_the_clock_add_up() {
         let left = sim.engine.ledger().left(sim.now, &name, &who);
         assert_eq!(left, Some(Some(Span::from_secs(5000))));
     }
+}
+
+/// Found by the law above: nothing had been logged yet when it went down, so no position was known.
+#[test]
+fn a_ban_that_ended_while_down_is_prolonged_by_the_first_failures_ever() {
+    let life = |is_down: bool| {
+        let mut sim = start(plain(2));
+        sim.ban("web", "192.0.2.2", None).unwrap();
+        sim.pass(5);
+        for _ in 0..2 {
+            sim.log_failure("web", "192.0.2.2", None, false);
+            if !is_down {
+                sim.deliver(sim.log.len() - 1);
+            }
+        }
+        match is_down {
+            true => sim.jump(Span::from_secs(595)),
+            false => sim.pass(595),
+        }
+        if is_down {
+            sim.restart();
+        }
+        sim.state()
+    };
+
+    assert_eq!(life(true), life(false));
 }

@@ -2,6 +2,7 @@
 //! plain collections. The disk survives a crash; so does the kernel, whose timeouts run on their own.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use banishd::engine::Engine;
 use banishd::engine::address::Offender;
@@ -35,12 +36,7 @@ pub(crate) fn offender(text: &str) -> Offender {
 
 /// A jail with three retries in ten minutes and a ban of ten minutes.
 pub(crate) fn jail_settings() -> JailSettings {
-    let fail = vec!["^failed <HOST>$".to_owned()];
-    let spec = FilterSpec {
-        name: "test".to_owned(),
-        fail,
-        ..FilterSpec::default()
-    };
+    static FILTER: LazyLock<Filter> = LazyLock::new(|| filter("^failed <HOST>$"));
     JailSettings {
         description: "test".to_owned(),
         matches: Matches::default(),
@@ -49,7 +45,8 @@ pub(crate) fn jail_settings() -> JailSettings {
         files: Vec::new(),
         polls: false,
         encoding: None,
-        filter: Filter::compile(spec).unwrap(),
+        bans_of: Default::default(),
+        filter: FILTER.clone(),
         rules: JailRules {
             protocol: Protocol::Tcp,
             ports: Ports::Ranges(vec![(22, 22)]),
@@ -65,6 +62,31 @@ pub(crate) fn jail_settings() -> JailSettings {
         ignore_self: true,
         ignore_command: None,
         ignore_cache: None,
+    }
+}
+
+/// A filter of one pattern.
+pub(crate) fn filter(pattern: &str) -> Filter {
+    let spec = FilterSpec {
+        name: "test".to_owned(),
+        fail: vec![pattern.to_owned()],
+        ..FilterSpec::default()
+    };
+    Filter::compile(spec).unwrap()
+}
+
+/// The same for a jail in which so many bans in others ban for a quarter of an hour.
+pub(crate) fn repeat_settings(bans_of: &[&str], max_retry: u32) -> JailSettings {
+    static FILTER: LazyLock<Filter> =
+        LazyLock::new(|| filter(r"^ fail2ban\.actions +\[\d+\]: NOTICE +\[[^]]+\] Ban <HOST>$"));
+    JailSettings {
+        filter: FILTER.clone(),
+        bans_of: bans_of.iter().map(|name| jail(name)).collect(),
+        max_retry,
+        find_time: Span::from_secs(3600),
+        ban_time: BanTime::For(Span::from_secs(900)),
+        max_matches: 2,
+        ..jail_settings()
     }
 }
 

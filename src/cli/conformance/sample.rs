@@ -1,8 +1,9 @@
 //! Annotated logs: sample lines, each with what a filter is to make of it.
 //!
 //! Comes in: a file in the format of fail2ban's own samples, where a comment says what the next line
-//! is (`failJSON`), which arguments the filter gets from here on (`filterOptions`, `fileOptions`), or
-//! which file belongs to it (`addFILE`). Goes out: the steps in order. Nothing is judged here.
+//! is (`failJSON`), which arguments the filter gets from here on (`filterOptions`, and for all later
+//! ones of the file `fileOptions`), or which file belongs to it (`addFILE`). Goes out: the steps in
+//! order. Nothing is judged here.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -169,10 +170,7 @@ impl Reading {
         match directive.trim_end() {
             "failJSON" => self.next = Some(expected(json(value)?)?),
             "filterOptions" => self.options = self.all_options(json(value)?)?,
-            "fileOptions" => {
-                self.file = object(json(value)?)?;
-                self.options = self.all_options(Value::Object(Map::new()))?;
-            }
+            "fileOptions" => self.file = object(json(value)?)?,
             "addFILE" => self.steps.push(Step::File {
                 name: unquoted(value).ok_or("addFILE names a file in quotes")?,
                 number,
@@ -254,7 +252,7 @@ mod tests {
     #[test]
     fn comments_say_what_lines_are() {
         let text = b"# words: only\n\n# failJSON: {\"match\": true, \"host\": \"192.0.2.1\", \"user\": null}\n\
-                     bad 192.0.2.1\ngood\n# fileOptions: {\"logtype\": \"journal\"}\n\
+                     bad 192.0.2.1\n# fileOptions: {\"logtype\": \"journal\"}\ngood\n\
                      # filterOptions: [{\"mode\": \"a\"}, {\"test.condition\": \"name == 'x'\"}]\nlast\n\
                      # addFILE: \"other\"\n";
 
@@ -273,6 +271,7 @@ mod tests {
         assert_eq!((bad.number, bad.expected.is_match), (4, true));
         assert_eq!(bad.expected.fields.get("user"), Some(&Value::Null));
         assert_eq!(good.expected, Expected::default());
+        assert_eq!(*good.options, [Options::default()]);
         let [first, second] = &*last.options else {
             panic!("{:?}", last.options);
         };

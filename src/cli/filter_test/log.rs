@@ -36,26 +36,33 @@ enum Kind {
 }
 
 impl Log {
-    /// What `name` stands for: what is no file and no directory is a line.
-    pub(crate) fn open(name: &str, encoding: Option<&'static Encoding>) -> Self {
+    /// What `name` stands for: what is no file, no directory and looks like no path is a line.
+    pub(crate) fn open(name: &str, encoding: Option<&'static Encoding>) -> Result<Self, TestError> {
         let path = Path::new(name);
+        // What cannot be looked at fails when it is opened.
+        let is_there = path.try_exists().unwrap_or(true);
         let kind = match name {
             "-" => Kind::Stdin,
-            "journal" => Kind::Journal(Journal::System),
+            "journal" | "systemd-journal" => Kind::Journal(Journal::System),
             _ if path.is_dir() => Kind::Journal(Journal::Directory(path.to_owned())),
-            _ if path.exists() => match path.extension() {
+            _ if is_there => match path.extension() {
                 Some(suffix) if suffix == "journal" => {
                     Kind::Journal(Journal::Files(vec![path.to_owned()]))
                 }
                 _ => Kind::File(path.to_owned()),
             },
+            _ if is_path(name) => {
+                return Err(TestError::Refused(format!(
+                    "There is no file '{name}'; 'journal' stands for the system's journal."
+                )));
+            }
             _ => Kind::Line,
         };
-        Self {
+        Ok(Self {
             name: name.to_owned(),
             kind,
             encoding,
-        }
+        })
     }
 
     /// For people.
@@ -63,7 +70,23 @@ impl Log {
         match &self.kind {
             Kind::Line => "the line given",
             Kind::Stdin => "standard input",
+            Kind::Journal(Journal::System) => "the system's journal",
             Kind::File(_) | Kind::Journal(_) => &self.name,
+        }
+    }
+
+    /// That there was nothing to try, and what that may be due to.
+    pub(crate) fn nothing(&self, matches: &Matches) -> String {
+        let label = self.label();
+        match (&self.kind, matches.0.is_empty()) {
+            (Kind::Journal(_), true) => {
+                format!("There is no entry in {label} that you may read.")
+            }
+            (Kind::Journal(_), false) => format!(
+                "There is no entry in {label} that you may read and that matches {matches}; \
+                 --journal-match selects others."
+            ),
+            _ => format!("There is no line in {label}."),
         }
     }
 
@@ -102,4 +125,10 @@ impl Log {
             }
         }
     }
+}
+
+/// Whether nobody would write this for a line of a log.
+fn is_path(text: &str) -> bool {
+    let begins = ["/", "./", "../", "~/"];
+    begins.iter().any(|begin| text.starts_with(begin)) && !text.contains(char::is_whitespace)
 }

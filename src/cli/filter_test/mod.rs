@@ -9,7 +9,6 @@ mod report;
 mod subject;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -19,6 +18,7 @@ use crate::cli::client;
 use crate::cli::filter_test::log::Log;
 use crate::cli::filter_test::report::{Kind, Report};
 use crate::cli::filter_test::subject::Subject;
+use crate::cli::tree::Tree;
 use crate::config::alone;
 use crate::engine::filter::{Filter, Look, Memory, Names};
 use crate::engine::time::Span;
@@ -26,9 +26,10 @@ use crate::engine::time::Span;
 /// The arguments of `filter test`.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// A line, a file, - for stdin, 'journal', or a directory of journal files
+    /// A file, - for stdin, 'journal', a directory or a file of a journal, or a line
+    #[arg(value_hint = clap::ValueHint::FilePath)]
     log: String,
-    /// A filter such as sshd or 'sshd[mode=aggressive]', a jail as jail:NAME, or a regular expression
+    /// A filter such as sshd, 'sshd[mode=aggressive]' or its file, a jail as jail:NAME, or a pattern
     filter: String,
     /// Take FILTER for the name of a jail
     #[arg(long)]
@@ -43,7 +44,7 @@ pub(crate) struct Test {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
     max_lines: Option<u16>,
     /// The zone of dates that name none, such as Europe/Berlin or UTC
-    #[arg(long, value_name = "ZONE", value_parser = alone::zone)]
+    #[arg(long, value_name = "ZONE", value_parser = alone::zone, allow_hyphen_values = true)]
     time_zone: Option<TimeZone>,
     /// What becomes of host names
     #[arg(long, value_name = "MODE")]
@@ -51,15 +52,19 @@ pub(crate) struct Test {
     /// How files are encoded (default: utf-8)
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     encoding: Option<Encoding>,
-    /// Which entries of the journal to read (default: those that the filter names, or all)
+    /// Which entries of the journal to read (default: the filter's, or all)
     #[arg(long, value_name = "MATCH")]
     journal_match: Option<String>,
-    /// Where filters and jails are (default: as banishd)
-    #[arg(long, value_name = "DIR")]
-    config_dir: Option<PathBuf>,
-    /// Show all of these lines (default: at most 20 of each but the noted)
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    /// Show all that are matched, noted, ignored or missed (default: at most 20 of each)
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     show: Vec<Kind>,
+    #[command(flatten)]
+    tree: Tree,
 }
 
 /// `logencoding`; nothing for UTF-8, whose bytes stay as they are.
@@ -82,7 +87,7 @@ pub(crate) enum TestError {
     #[error("{0}")]
     Refused(String),
     /// A log cannot be read.
-    #[error("cannot read '{name}'")]
+    #[error("Cannot read '{name}'")]
     Log {
         /// The log.
         name: String,
@@ -105,9 +110,8 @@ impl Test {
         json: bool,
         print: &mut impl FnMut(&str) -> io::Result<()>,
     ) -> Result<ExitCode, TestError> {
-        let log = Log::open(&self.log, self.encoding.and_then(|wanted| wanted.0));
-        let directory = self.config_dir.as_deref();
-        let mut subject = Subject::find(&self.filter, self.jail, directory, log.log_type())?;
+        let log = Log::open(&self.log, self.encoding.and_then(|wanted| wanted.0))?;
+        let mut subject = Subject::find(&self.filter, self.jail, &self.tree, log.log_type())?;
         self.adjust(&mut subject)?;
         let filter = Filter::compile(subject.spec.clone()).map_err(|errors| {
             let errors = errors.iter().map(|error| {
@@ -131,7 +135,8 @@ impl Test {
             let text = report.line(record, &trial);
             print(&text).map_err(TestError::Output)
         })?;
-        print(&report.ending()).map_err(TestError::Output)?;
+        let nothing = || log.nothing(&subject.matches);
+        print(&report.ending(nothing)).map_err(TestError::Output)?;
         Ok(match report.failures() {
             0 => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,

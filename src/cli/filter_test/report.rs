@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::cli::filter_test::log::Log;
 use crate::cli::filter_test::subject::Subject;
-use crate::cli::render;
+use crate::cli::render::{self, BOLD, RED, Style, YELLOW, plural};
+use crate::config::LogType;
 use crate::engine::filter::failure::Who;
 use crate::engine::filter::{Filter, Hit, Machine, Part, Standing, Text, Trial};
 use crate::engine::record::Record;
@@ -41,11 +42,15 @@ pub(crate) struct Report<'a> {
     /// Only these kinds, and all of them; empty for some of each.
     asked: &'a [Kind],
     lines: usize,
+    shown: usize,
     undated: usize,
     kinds: BTreeMap<Kind, usize>,
     prefix: usize,
     fail: BTreeMap<usize, usize>,
     ignore: BTreeMap<usize, usize>,
+    /// How often each way to write a date was found.
+    dates: BTreeMap<usize, usize>,
+    style: Style,
 }
 
 /// A line as JSON.
@@ -74,11 +79,14 @@ impl<'a> Report<'a> {
             is_json,
             asked,
             lines: 0,
+            shown: 0,
             undated: 0,
             kinds: BTreeMap::new(),
             prefix: 0,
             fail: BTreeMap::new(),
             ignore: BTreeMap::new(),
+            dates: BTreeMap::new(),
+            style: Style::of_stdout(),
         }
     }
 
@@ -93,10 +101,16 @@ impl<'a> Report<'a> {
 
     /// What is about to be done.
     pub(crate) fn heading(&self, subject: &Subject, log: &Log) -> String {
-        match self.is_json {
-            true => String::new(),
-            false => format!("Trying {} on {}\n\n", subject.label, log.label()),
+        if self.is_json {
+            return String::new();
         }
+        let entries = match log.log_type() {
+            LogType::Journal if !subject.matches.0.is_empty() => {
+                format!(", entries that match {}", subject.matches)
+            }
+            _ => String::new(),
+        };
+        format!("Trying {} on {}{entries}\n", subject.label, log.label())
     }
 
     /// What came of a record.
@@ -112,6 +126,9 @@ impl<'a> Report<'a> {
         if let Some(index) = trial.ignored {
             *self.ignore.entry(index).or_default() += 1;
         }
+        if let Some(index) = trial.template {
+            *self.dates.entry(index).or_default() += 1;
+        }
         let text = match self.filter.spec().text {
             Text::Message => record.message,
             Text::Line => record.line,
@@ -125,10 +142,11 @@ impl<'a> Report<'a> {
             [] => self.count(kind) <= SHOWN_MAX,
             kinds => kinds.contains(&kind),
         };
-        match is_shown {
-            true => self.block(kind, trial, hit, &text),
-            false => String::new(),
+        if !is_shown {
+            return String::new();
         }
+        self.shown += 1;
+        self.block(kind, trial, hit, &text)
     }
 
     fn row<'t>(&self, kind: Kind, trial: &'t Trial, text: &str) -> Row<'t> {
@@ -158,13 +176,15 @@ impl<'a> Report<'a> {
 
     /// A line for people: number, kind, who, when, by which pattern, and below it the line itself.
     fn block(&self, kind: Kind, trial: &Trial, hit: Option<&Hit>, text: &str) -> String {
-        let name = match kind {
-            Kind::Matched => "failure",
-            Kind::Noted => "noted",
-            Kind::Ignored => "ignored",
-            Kind::Missed => "missed",
+        let (name, colour) = match kind {
+            Kind::Matched => ("failure", RED),
+            Kind::Noted => ("noted", YELLOW),
+            Kind::Ignored => ("ignored", BOLD),
+            Kind::Missed => ("missed", BOLD),
         };
-        let mut out = format!("{:>6}  {name:<8}", self.lines);
+        let gap = if self.shown == 1 { "\n" } else { "" };
+        let name = self.style.paint(colour, &format!("{name:<8}"));
+        let mut out = format!("{gap}{:>6}  {name}", self.lines);
         // Writing to a string cannot fail.
         if kind == Kind::Matched || kind == Kind::Noted {
             let who = hit.and_then(|hit| hit.found.as_ref());
@@ -177,20 +197,27 @@ impl<'a> Report<'a> {
             );
             let _ = write!(out, "  {}", self.clock(trial.time));
         }
-        let numbers: Vec<String> = trial
-            .hits
-            .iter()
-            .map(|hit| (hit.rule + 1).to_string())
-            .collect();
-        if !numbers.is_empty() {
-            let _ = write!(out, "  by {}", numbers.join(", "));
+        let rules: Vec<usize> = trial.hits.iter().map(|hit| hit.rule + 1).collect();
+        if let [first, others @ ..] = rules.as_slice() {
+            let _ = write!(out, "  by {first}");
+            for other in others {
+                let _ = write!(out, ", {other}");
+            }
         }
         if let Some(index) = trial.ignored {
-            let _ = write!(out, "  by {}", index + 1);
+            let _ = write!(out, "  ignoreregex {}", index + 1);
         }
-        let fields = hit.into_iter().flat_map(|hit| &hit.fields);
-        for (name, value) in fields.filter(|(name, _)| !is_who(name)) {
-            let _ = write!(out, "  {name}={}", render::plain(value));
+        let fields = hit.map(|hit| &hit.fields);
+        let user = fields.and_then(|fields| fields.get("user"));
+        for (name, value) in fields
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !is_who(name))
+        {
+            // One user is not told twice.
+            if name != "users" || Some(value) != user {
+                let _ = write!(out, "  {name}={}", render::plain(value));
+            }
         }
         let _ = write!(out, "\n        {}\n", render::plain(text));
         out
@@ -210,30 +237,26 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// How often each pattern matched, and the sums.
-    pub(crate) fn ending(&self) -> String {
+    /// How often each pattern matched, and the sums; or that there was `nothing` to match.
+    pub(crate) fn ending(&self, nothing: impl FnOnce() -> String) -> String {
+        let parts = self.parts();
         if self.is_json {
-            return String::new();
+            return render::to_json(&serde_json::json!({ "summary": self.summary(&parts) }));
+        }
+        if self.lines == 0 {
+            return nothing() + "\n";
         }
         let mut out = String::new();
-        let spec = self.filter.spec();
-        if let Some(prefix) = &spec.prefix {
-            let hits = BTreeMap::from([(0, self.prefix)]);
-            self.patterns(&mut out, Part::Prefix, std::slice::from_ref(prefix), &hits);
+        for (part, patterns) in &parts {
+            section(&mut out, *part, patterns);
         }
-        self.patterns(&mut out, Part::Fail, &spec.fail, &self.fail);
-        self.patterns(&mut out, Part::Ignore, &spec.ignore, &self.ignore);
-        let lines = match self.lines {
-            1 => "1 line".to_owned(),
-            lines => format!("{lines} lines"),
-        };
         let counts = [
-            (Kind::Matched, "failures"),
-            (Kind::Noted, "noted"),
-            (Kind::Ignored, "ignored"),
-            (Kind::Missed, "missed"),
+            plural(self.count(Kind::Matched), "failure"),
+            format!("{} noted", self.count(Kind::Noted)),
+            format!("{} ignored", self.count(Kind::Ignored)),
+            format!("{} missed", self.count(Kind::Missed)),
         ];
-        let counts = counts.map(|(kind, name)| format!("{} {name}", self.count(kind)));
+        let lines = plural(self.lines, "line");
         let _ = write!(out, "\n{lines}: {}", counts.join(", "));
         if self.undated > 0 {
             let _ = write!(out, "; {} without a date", self.undated);
@@ -242,34 +265,89 @@ impl<'a> Report<'a> {
         out
     }
 
-    fn patterns(
-        &self,
-        out: &mut String,
-        part: Part,
-        patterns: &[String],
-        hits: &BTreeMap<usize, usize>,
-    ) {
-        if patterns.is_empty() {
-            return;
-        }
-        let _ = writeln!(out, "\n{part}");
-        for (index, count) in hits {
-            let Some(pattern) = patterns.get(*index) else {
-                continue;
-            };
-            let engine = self.engine(part, *index).unwrap_or_default();
-            let number = index + 1;
-            let _ = writeln!(
-                out,
-                "{number:>6}  {count:>6} hits  {engine:<12}  {}",
-                render::plain(pattern)
-            );
-        }
-        let others = patterns.len().saturating_sub(hits.len());
-        if others > 0 {
-            let _ = writeln!(out, "        {others} more without a hit");
-        }
+    /// Every pattern that could have matched, and how often it did; of dates those that did.
+    fn parts(&self) -> Vec<(Part, Vec<Counted<'_>>)> {
+        let spec = self.filter.spec();
+        let prefix = BTreeMap::from([(0, self.prefix)]);
+        let patterns = |part, patterns: &'a [String], hits: &BTreeMap<usize, usize>| {
+            let counted = patterns.iter().enumerate().map(|(index, regex)| Counted {
+                pattern: Some(index + 1),
+                hits: hits.get(&index).copied().unwrap_or(0),
+                engine: self.engine(part, index),
+                regex,
+            });
+            (part, counted.collect())
+        };
+        let dates = self.dates.iter().filter_map(|(template, hits)| {
+            Some(Counted {
+                pattern: None,
+                hits: *hits,
+                engine: None,
+                regex: self.filter.date_pattern(*template)?,
+            })
+        });
+        vec![
+            patterns(Part::Prefix, spec.prefix.as_slice(), &prefix),
+            patterns(Part::Fail, &spec.fail, &self.fail),
+            patterns(Part::Ignore, &spec.ignore, &self.ignore),
+            (Part::Date, dates.collect()),
+        ]
     }
+
+    fn summary(&self, parts: &[(Part, Vec<Counted<'_>>)]) -> serde_json::Value {
+        let mut summary = serde_json::json!({
+            "lines": self.lines,
+            "matched": self.count(Kind::Matched),
+            "noted": self.count(Kind::Noted),
+            "ignored": self.count(Kind::Ignored),
+            "missed": self.count(Kind::Missed),
+            "undated": self.undated,
+        });
+        if let Some(fields) = summary.as_object_mut() {
+            let parts = parts.iter();
+            fields.extend(parts.map(|(part, all)| (part.to_string(), serde_json::json!(all))));
+        }
+        summary
+    }
+}
+
+/// How often a pattern matched.
+#[derive(Serialize)]
+struct Counted<'a> {
+    /// From 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<usize>,
+    hits: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'static str>,
+    regex: &'a str,
+}
+
+fn section(out: &mut String, part: Part, patterns: &[Counted<'_>]) {
+    if patterns.is_empty() {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "\n{part}");
+    let hit = patterns.iter().filter(|pattern| pattern.hits > 0);
+    for pattern in hit.clone() {
+        let number = pattern.pattern.map(|number| number.to_string());
+        let noun = if pattern.hits == 1 { "hit" } else { "hits" };
+        let number = number.unwrap_or_default();
+        let _ = write!(out, "{number:>6}  {:>6} {noun:<4}", pattern.hits);
+        if let Some(engine) = pattern.engine {
+            let _ = write!(out, "  {engine:<12}");
+        }
+        let _ = writeln!(out, "  {}", render::plain(pattern.regex));
+    }
+    let (all, others) = (patterns.len(), patterns.len() - hit.count());
+    let _ = match others {
+        0 => Ok(()),
+        _ if all == others && all == 1 => writeln!(out, "        it does not match"),
+        _ if all == others => writeln!(out, "        none of {all} matches"),
+        1 => writeln!(out, "        1 more does not match"),
+        _ => writeln!(out, "        {others} more do not match"),
+    };
 }
 
 fn kind(trial: &Trial) -> Kind {

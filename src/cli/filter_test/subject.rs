@@ -8,10 +8,10 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use crate::cli::filter_test::TestError;
+use crate::cli::tree::Tree;
 use crate::config::LogType;
 use crate::config::alone::{self, Alone};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::files::Layout;
 use crate::engine::filter::{FilterSpec, Names, Text};
 use crate::engine::settings::Matches;
 
@@ -26,21 +26,31 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Looks for what `text` names, in `directory` or where banishd would look.
+    /// Looks for what `text` names in `tree`, or in the file that it is itself.
     pub(crate) fn find(
         text: &str,
         is_jail: bool,
-        directory: Option<&Path>,
+        tree: &Tree,
         log: LogType,
     ) -> Result<Self, TestError> {
-        let layout = Layout::choose(directory, Path::new("/usr/lib/banishd"));
+        let file = in_file(text);
+        let (text, root) = match &file {
+            Some((text, root)) => (text.as_str(), Some(*root)),
+            None => (text, None),
+        };
+        let layout = tree.layout(root);
+        let layout = layout.map_err(|error| TestError::Refused(error.to_string()))?;
+        let directory = layout.admin.display();
         let jail = match text.strip_prefix("jail:") {
             Some(name) => Some(name),
             None => is_jail.then_some(text),
         };
         if let Some(name) = jail {
             let found = alone::jail(&layout, name, log);
-            let none = || format!("there is no jail '{name}' in {}", layout.admin.display());
+            let none = || {
+                let hint = hint(name, &alone::jails(&layout));
+                format!("There is no jail '{name}' in {directory}{hint}")
+            };
             return Ok(Self::of(
                 format!("jail {name}"),
                 found.map_err(|p| refused(&p, none))?,
@@ -53,13 +63,15 @@ impl Subject {
             let found = found.map_err(|problems| refused(&problems, String::new))?;
             return Ok(Self::of(format!("filter {text}"), found));
         }
-        let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         if !name.is_empty() && name.chars().all(is_word) {
-            let directory = layout.admin.display();
-            return Err(TestError::Refused(format!(
-                "there is no filter '{name}' in {directory}, and it is no pattern either: \
-                 a pattern says with <HOST> where the address is"
-            )));
+            return Err(TestError::Refused(match hint(name, &names).as_str() {
+                "." => format!(
+                    "There is no filter '{name}' in {directory}, and a pattern says with <HOST> \
+                     where the address is."
+                ),
+                hint => format!("There is no filter '{name}' in {directory}{hint}"),
+            }));
         }
         let spec = FilterSpec {
             name: "pattern".to_owned(),
@@ -83,6 +95,31 @@ impl Subject {
             matches: alone.matches,
         }
     }
+}
+
+/// The name and arguments of the filter in the file that `text` begins with, and the directory that
+/// its `filter.d` is in.
+fn in_file(text: &str) -> Option<(String, &Path)> {
+    let (path, arguments) = text.split_at(text.find('[').unwrap_or(text.len()));
+    let path = Path::new(path);
+    let has_suffix = |suffix| path.extension().is_some_and(|found| found == suffix);
+    let name = path.file_stem()?.to_str()?;
+    let directory = path.parent()?;
+    let is_filter = (has_suffix("conf") || has_suffix("local")) && path.is_file();
+    if !is_filter || !directory.ends_with("filter.d") {
+        return None;
+    }
+    let root = match directory.parent()? {
+        root if root.as_os_str().is_empty() => Path::new("."),
+        root => root,
+    };
+    Some((format!("{name}{arguments}"), root))
+}
+
+/// What was probably meant, and the end of the sentence.
+fn hint(name: &str, known: &[String]) -> String {
+    let near = alone::nearest(name, known);
+    near.map_or(".".to_owned(), |near| format!("; did you mean '{near}'?"))
 }
 
 /// The problems, or `otherwise` if there are none to tell of.

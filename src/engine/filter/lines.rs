@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use crate::engine::time::Timestamp;
@@ -53,15 +54,17 @@ pub(crate) fn render(line: &[u8], undated: Option<(Timestamp, &TimeZone)>) -> St
     let line = line.get(..LINE_MAX).unwrap_or(line);
     // The check is faster than the replacement, and nearly every line passes it.
     let line = str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
-    let time = undated.and_then(|(time, zone)| {
-        let time = i64::try_from(time.usec()).ok()?;
-        let time = jiff::Timestamp::from_microsecond(time).ok()?;
-        Some(time.to_zoned(zone.clone()))
-    });
-    match time {
+    match undated.and_then(|(time, zone)| local(time, zone)) {
         Some(time) => format!("{} {line}", time.strftime("%Y-%m-%dT%H:%M:%S.%6f")),
         None => line.into_owned(),
     }
+}
+
+/// A time as the clocks of a zone show it.
+pub(crate) fn local(time: Timestamp, zone: &TimeZone) -> Option<Zoned> {
+    let time = i64::try_from(time.usec()).ok()?;
+    let time = jiff::Timestamp::from_microsecond(time).ok()?;
+    Some(time.to_zoned(zone.clone()))
 }
 
 /// Enough for any line that somebody wants to read in a mail.

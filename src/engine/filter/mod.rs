@@ -4,6 +4,7 @@
 //! [`Found`], if the record tells of a failed attempt. It does no I/O, is bounded in time and memory
 //! whatever a record holds, and costs little on one that matches nothing.
 
+mod banned;
 pub mod date;
 pub mod failure;
 pub mod memory;
@@ -167,6 +168,8 @@ pub struct Trial {
     pub time: Timestamp,
     /// The date as it stands in the line.
     pub date: Option<String>,
+    /// Which way to write a date it was found by, for [`Filter::date_pattern`].
+    pub template: Option<usize>,
     /// Whether `prefregex` matched, or there is none.
     pub prefix: bool,
     /// Which of `ignoreregex` matched.
@@ -336,6 +339,12 @@ impl Filter {
         let trial = self.0.trial(memory, &mut scratch, (record, look));
         memory.scratch = scratch;
         trial
+    }
+
+    /// A way to write a date that a [`Trial`] found one by, as its author wrote it.
+    #[must_use]
+    pub fn date_pattern(&self, template: usize) -> Option<&str> {
+        self.0.dates.name(template)
     }
 
     /// The date in a line of a file, where it has one.

@@ -44,6 +44,8 @@ pub(crate) struct Reading<'r> {
     pub(crate) line: &'r [u8],
     /// Its date therein.
     pub(crate) date: Range<usize>,
+    /// Which way to write a date that is.
+    pub(crate) template: Option<usize>,
     /// When.
     pub(crate) time: Timestamp,
     is_dated: bool,
@@ -128,10 +130,11 @@ impl Compiled {
         };
         let line = line.get(..MESSAGE_MAX).unwrap_or(line);
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let (date, time) = match record.is_dated {
-            false => (0..0, record.time),
+        let (dated, time) = match record.is_dated {
+            false => (Dated::default(), record.time),
             true => self.date(memory, line, look)?,
         };
+        let date = dated.cut;
         scratch.text.clear();
         append(&mut scratch.text, line, &date);
         if self.spec.max_lines > 1 {
@@ -146,21 +149,18 @@ impl Compiled {
         Some(Reading {
             line,
             date,
+            template: dated.template,
             time,
             is_dated: record.is_dated,
         })
     }
 
-    /// Where the date stands in a line of a file, and when that is. A line without one belongs to the
+    /// The date in a line of a file, and what it counts as. A line without one belongs to the
     /// line before. `None` for one that is too old to matter.
-    fn date(
-        &self,
-        memory: &mut Memory,
-        line: &[u8],
-        look: &Look,
-    ) -> Option<(Range<usize>, Timestamp)> {
+    fn date(&self, memory: &mut Memory, line: &[u8], look: &Look) -> Option<(Dated, Timestamp)> {
         let found = self.dates.find(&mut memory.dates, line, look.now);
-        let Dated { time, cut, .. } = found.unwrap_or_default();
+        let dated = found.unwrap_or_default();
+        let time = dated.time;
         memory.last_date = time.or(memory.last_date);
         let known = memory.last_date;
         let known = known.filter(|last| !look.is_live || look.now.since(*last) < SKEW_MAX);
@@ -169,10 +169,10 @@ impl Compiled {
         match look.is_live {
             true if skew > SKEW_MAX => {
                 memory.complaints.add(Complaint::Skewed);
-                Some((cut, look.now))
+                Some((dated, look.now))
             }
             false if look.now.since(time) > look.find_time => None,
-            _ => Some((cut, time)),
+            _ => Some((dated, time)),
         }
     }
 

@@ -27,6 +27,7 @@ impl Compiled {
             date: date
                 .filter(|date| !date.is_empty())
                 .map(|date| String::from_utf8_lossy(date).into_owned()),
+            template: reading.template,
             ..Trial::default()
         };
         let complaints = &mut memory.complaints;

@@ -27,8 +27,9 @@ pub struct Entry {
 
 impl Window {
     /// Counts `entry` and tells so, unless it was counted in advance on connection `pid`. Forgets
-    /// what is older than `find_time` before it and what exceeds the latest `max_retry`. An entry
-    /// stamped later than the new one (the clock went back) stays: it did happen before.
+    /// what is older than `find_time` before it, unless there were enough already, and what exceeds the
+    /// latest `max_retry`. An entry stamped later than the new one (the clock went back) stays: it did
+    /// happen before.
     pub fn push(
         &mut self,
         entry: Entry,
@@ -37,7 +38,7 @@ impl Window {
         max_retry: usize,
     ) -> bool {
         let oldest = entry.time.minus(find_time);
-        self.entries.retain(|old| old.time > oldest);
+        self.entries.retain(|old| self.is_due || old.time > oldest);
         if self.entries.is_empty() {
             self.lines.clear();
         }

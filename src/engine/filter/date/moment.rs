@@ -3,7 +3,7 @@
 //! Comes in: what a line said, which may lack the year or the whole day, the time zone of dates that
 //! name none, and the present. Goes out: a point in time, or nothing where there is no such day.
 
-use jiff::civil::{Date, DateTime, Time, Weekday};
+use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday};
 use jiff::tz::{Offset, TimeZone};
 
 use crate::engine::filter::date::token::Field;
@@ -29,7 +29,10 @@ pub(crate) struct Moment {
     pub(crate) offset: Option<i32>,
     pub(crate) weekday: Option<Weekday>,
     pub(crate) day_of_year: Option<i16>,
+    /// Which week, and on which day weeks begin.
     pub(crate) week: Option<(Weekday, i16)>,
+    pub(crate) iso_week: Option<i8>,
+    pub(crate) iso_year: Option<i16>,
     /// The whole date as one number, in microseconds.
     pub(crate) epoch: Option<u64>,
 }
@@ -64,6 +67,11 @@ impl Moment {
             Field::Weekday => {
                 self.weekday = Some(Weekday::from_sunday_zero_offset(narrow(text)?).ok()?);
             }
+            Field::IsoWeekday => {
+                self.weekday = Some(Weekday::from_monday_one_offset(narrow(text)?).ok()?);
+            }
+            Field::IsoWeek => self.iso_week = Some(narrow(text)?),
+            Field::IsoYear => self.iso_year = Some(number(text)?),
             Field::DayOfYear => self.day_of_year = Some(number(text)?),
             Field::SundayWeek => self.week = Some((Weekday::Sunday, number(text)?)),
             Field::MondayWeek => self.week = Some((Weekday::Monday, number(text)?)),
@@ -85,23 +93,22 @@ impl Moment {
         let zone = own.as_ref().unwrap_or(zone);
         let time = Time::new(self.hour(), self.minute, self.second, self.nanosecond).ok()?;
         let at = |date: Date| point(date.to_datetime(time), zone);
-        match (self.full_year(now, zone), self.month, self.day) {
-            (Some(year), Some(month), day) => at(Date::new(year, month, day.unwrap_or(1)).ok()?),
-            (Some(year), None, day) => at(self.day_in(year, day, today(now, zone)?)?),
-            (None, Some(month), day) => {
-                let latest = today(now.plus(AHEAD), zone)?.year();
-                let in_year = |year| at(Date::new(year, month, day.unwrap_or(1)).ok()?);
-                in_year(latest)
-                    .filter(|time| *time <= now.plus(AHEAD))
-                    .or_else(|| in_year(latest - 1))
-            }
-            (None, None, Some(day)) => at(today(now, zone)?.with().day(day).build().ok()?),
-            (None, None, None) => {
-                let today = today(now, zone)?;
-                at(today)
-                    .filter(|time| *time <= now)
-                    .or_else(|| at(today.yesterday().ok()?))
-            }
+        let today = day(now, zone)?;
+        let in_year = |year| at(self.day_in(year, today)?);
+        if let Some(year) = self.full_year(today) {
+            return in_year(year);
+        }
+        if self.has_day_of_year() {
+            let latest = day(now.plus(AHEAD), zone)?.year();
+            return in_year(latest)
+                .filter(|time| *time <= now.plus(AHEAD))
+                .or_else(|| in_year(latest - 1));
+        }
+        match self.day {
+            Some(day) => at(today.with().day(day).build().ok()?),
+            None => at(today)
+                .filter(|time| *time <= now)
+                .or_else(|| at(today.yesterday().ok()?)),
         }
     }
 
@@ -113,35 +120,51 @@ impl Moment {
     }
 
     /// Of two digits, the year of our century, or of the last one where that is too far ahead.
-    fn full_year(&self, now: Timestamp, zone: &TimeZone) -> Option<i16> {
-        let year = self.year?;
+    fn full_year(&self, today: Date) -> Option<i16> {
+        let year = self.year.or(self.iso_year)?;
         if !self.is_short_year {
             return Some(year);
         }
-        let this = today(now, zone)?.year();
+        let this = today.year();
         let year = this - this % 100 + year;
         Some(if year > this + 50 { year - 100 } else { year })
     }
 
-    /// The day of a year without a month, by whatever else is known; else as today.
-    fn day_in(&self, year: i16, day: Option<i8>, today: Date) -> Option<Date> {
+    /// Whether the date says which day of some year it is.
+    fn has_day_of_year(&self) -> bool {
+        let has_week = self.week.is_some() || self.iso_week.is_some();
+        self.month.is_some() || self.day_of_year.is_some() || has_week && self.weekday.is_some()
+    }
+
+    /// The day of a year, by whatever is known of it; else as today.
+    fn day_in(&self, year: i16, today: Date) -> Option<Date> {
+        if let Some(month) = self.month {
+            return Date::new(year, month, self.day.unwrap_or(1)).ok();
+        }
         let first = Date::new(year, 1, 1).ok()?;
-        let days = match (self.day_of_year, self.week, self.weekday) {
-            (Some(day), _, _) => i32::from(day) - 1,
-            (None, Some((start, week)), Some(weekday)) => {
+        let days = match (self.day_of_year, self.iso_week, self.week, self.weekday) {
+            (Some(day), ..) => i32::from(day) - 1,
+            (None, Some(week), _, Some(weekday)) => {
+                let year = self.iso_year.unwrap_or(year);
+                return Some(ISOWeekDate::new(year, week, weekday).ok()?.date());
+            }
+            (None, None, Some((start, week)), Some(weekday)) => {
                 // Days before the year's first Sunday, or Monday, are in week 0.
                 let before = i32::from(start.since(first.weekday()));
                 before + (i32::from(week) - 1) * 7 + i32::from(weekday.since(start))
             }
-            _ => return Date::new(year, today.month(), day.unwrap_or(today.day())).ok(),
+            _ => {
+                let day = self.day.unwrap_or(today.day());
+                return Date::new(year, today.month(), day).ok();
+            }
         };
         let date = first.checked_add(jiff::Span::new().days(days)).ok()?;
         Some(date).filter(|date| date.year() == year)
     }
 }
 
-/// The day it is.
-fn today(now: Timestamp, zone: &TimeZone) -> Option<Date> {
+/// The day that it is at some time.
+fn day(now: Timestamp, zone: &TimeZone) -> Option<Date> {
     let micros = i64::try_from(now.usec()).ok()?;
     let now = jiff::Timestamp::from_microsecond(micros).ok()?;
     Some(zone.to_datetime(now).date())

@@ -37,12 +37,18 @@ pub(crate) enum Field {
     WeekdayName,
     /// 0, Sunday, to 6.
     Weekday,
+    /// 1, Monday, to 7.
+    IsoWeekday,
     /// 1 to 366.
     DayOfYear,
     /// Of the year, beginning on Sundays.
     SundayWeek,
     /// Of the year, beginning on Mondays.
     MondayWeek,
+    /// Of the year by ISO 8601: the first has the year's first Thursday.
+    IsoWeek,
+    /// The year that has most of such a week.
+    IsoYear,
     /// Seconds since 1970, or milliseconds or microseconds by the number of digits.
     Epoch,
     /// A label of TAI64N, in hexadecimal digits.
@@ -92,12 +98,15 @@ fn token(letter: char) -> Option<(Field, &'static str)> {
         'a' => (Field::WeekdayName, WEEKDAY),
         'A' => (Field::WeekdayName, FULL_WEEKDAY),
         'w' => (Field::Weekday, "[0-6]"),
+        'u' => (Field::IsoWeekday, "[1-7]"),
         'j' => (
             Field::DayOfYear,
             "(?:36[0-6]|3[0-5][0-9]|[12][0-9]{2}|0?[1-9][0-9]|0{0,2}[1-9])",
         ),
         'U' => (Field::SundayWeek, "(?:5[0-3]|[0-4]?[0-9])"),
         'W' => (Field::MondayWeek, "(?:5[0-3]|[0-4]?[0-9])"),
+        'V' => (Field::IsoWeek, "(?:5[0-3]|[1-4][0-9]|0?[1-9])"),
+        'G' => (Field::IsoYear, "[0-9]{4}"),
         's' => (Field::Epoch, EPOCH),
         _ => return None,
     })

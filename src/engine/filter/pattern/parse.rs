@@ -1,5 +1,6 @@
 //! The grammar: branches, sequences, repetitions. Groups, classes, escapes and tags have files of
-//! their own.
+//! their own. Comes in: a pattern's text. Goes out: its tree, or what is wrong and where; no text makes
+//! it recurse without end.
 
 use crate::engine::filter::pattern::ast::{Assertion, Mode, Node, Repeat};
 use crate::engine::filter::pattern::class::{any, literal};

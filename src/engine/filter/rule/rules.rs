@@ -31,11 +31,15 @@ impl Rules {
             let fitting = rules.iter().enumerate().filter(|(_, rule)| fits(rule));
             fitting.map(|(index, _)| index).collect()
         };
-        let lists: Vec<Vec<&[u8]>> = rules
+        // A part of a line gets a newline of its own, which is not in the line.
+        let within = |text: &'_ [u8]| text.strip_suffix(b"\n").unwrap_or(text).to_vec();
+        let lists: Vec<Vec<Vec<u8>>> = rules
             .iter()
-            .map(|rule| rule.literals.telling().collect())
+            .map(|rule| rule.literals.telling().map(within).collect())
             .collect();
-        let all_tell = lists.iter().all(|list| !list.is_empty());
+        let all_tell = lists
+            .iter()
+            .all(|list| !list.is_empty() && !list.iter().any(Vec::is_empty));
         Self {
             by_first: (0..=u8::MAX).map(|first| begins(Some(first))).collect(),
             by_nothing: begins(None),
