@@ -220,31 +220,6 @@ fn utf_16_is_read_with_and_without_its_mark() {
 }
 
 #[test]
-fn the_first_jail_that_names_an_encoding_decides_for_all() {
-    let place = Place::new();
-    let encodings = [
-        None,
-        Some(encoding_rs::WINDOWS_1252),
-        Some(encoding_rs::KOI8_R),
-    ];
-    let jails = encodings.map(|encoding| Task {
-        encoding,
-        max_matches: 1,
-        ..place.jail("sshd", "auth.log")
-    });
-    let text = line(0).replace("root", "\u{e4}").into_bytes();
-    let text: Vec<u8> = text.into_iter().filter(|byte| *byte != 0xc3).collect();
-    place.log("auth.log").write(&text);
-
-    let mut ear = Ear::listen(Known::new(), jails.to_vec());
-    wait_until(|| ear.drain().heard.len() == 3);
-
-    for failure in &ear.heard {
-        assert!(failure.lines[0].contains("for \u{a4} from"), "{failure:?}");
-    }
-}
-
-#[test]
 fn polling_needs_no_word_of_the_kernel() {
     let place = Place::new();
     let mut log = place.log("auth.log");

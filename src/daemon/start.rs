@@ -116,7 +116,9 @@ async fn run(args: Args, log: Arc<LogSwitch>) -> Result<(), StartError> {
     let mut readers = Readers::new(args.journal_dir);
     readers.want(wanted);
     daemon.settle(&mut readers);
-    daemon.engine.handle_logs(now, |log| readers.reads(log));
+    if daemon.unread.is_none() {
+        daemon.engine.handle_logs(now, |log| readers.reads(log));
+    }
     let ending = tokio::select! {
         ending = daemon.run(&mut readers) => ending,
         _ = host.task => Err(StartError::TaskGone("the watch over the host's addresses")),
