@@ -203,6 +203,17 @@ fn what_is_no_database_of_fail2bans_is_refused() {
     fs::write(&path, "[DEFAULT]\n".repeat(100)).unwrap();
     assert!(matches!(read(&path), Err(DatabaseError::Sqlite(_))));
     let other = directory.path().join("other");
+    let pipe = directory.path().join("pipe");
+    #[expect(clippy::disallowed_methods, reason = "the test makes a pipe")]
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let error = read(&pipe).unwrap_err().to_string();
+    assert_eq!(error, "it is no regular file");
+    // A journal is no file to wait for either.
+    let beside = make(directory.path(), 4, &[], &[]);
+    fs::rename(&pipe, format!("{}-journal", beside.display())).unwrap();
+    let error = read(&beside).unwrap_err().to_string();
+    assert_eq!(error, "it is no regular file");
     Connection::open(&other)
         .unwrap()
         .execute_batch("CREATE TABLE a (b)")

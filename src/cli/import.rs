@@ -5,8 +5,9 @@
 //! a private copy is read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
@@ -363,7 +364,7 @@ fn whole_of(value: ValueRef<'_>) -> i64 {
 fn is_settled(file: &Path) -> io::Result<bool> {
     const WAL: u8 = 2;
     let mut header = [0; 20];
-    let length = File::open(file)?.read(&mut header)?;
+    let length = open(file)?.read(&mut header)?;
     let is_wal = length == header.len() && header.get(18..) == Some(&[WAL, WAL]);
     Ok(!is_wal && !SIDECARS.iter().any(|suffix| beside(file, suffix).exists()))
 }
@@ -373,18 +374,35 @@ fn copied(file: &Path) -> io::Result<TempDir> {
     let directory = tempfile::Builder::new()
         .prefix("banishctl-import-")
         .tempdir()?;
-    fs::copy(file, directory.path().join("db"))?;
+    let copy = |from: &Path, name: &str| -> io::Result<PathBuf> {
+        let to = directory.path().join(name);
+        io::copy(&mut open(from)?, &mut File::create_new(&to)?)?;
+        Ok(to)
+    };
+    copy(file, "db")?;
     for suffix in SIDECARS {
         let sidecar = beside(file, suffix);
         if sidecar.exists() {
-            let to = directory.path().join(format!("db{suffix}"));
-            fs::copy(sidecar, &to)?;
-            if fs::read(to)?.ends_with(&NAMES_ANOTHER) {
+            let to = copy(&sidecar, &format!("db{suffix}"))?;
+            if std::fs::read(to)?.ends_with(&NAMES_ANOTHER) {
                 return Err(io::Error::other("its journal is of several databases"));
             }
         }
     }
     Ok(directory)
+}
+
+/// Opens a file, and nothing that could be waited for in vain.
+fn open(file: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(file)?;
+    match opened.metadata()?.is_file() {
+        true => Ok(opened),
+        false => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 fn beside(file: &Path, suffix: &str) -> PathBuf {
