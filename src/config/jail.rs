@@ -288,9 +288,11 @@ impl Jail {
         let place = logpath.entry.value_place().clone();
         let paths: Vec<&str> = logpath.items().map(|(path, _)| path).collect();
         let message = format!("there is no log file {}", paths.join(", "));
-        let has_match = reading.text("journalmatch").is_some() || unit.is_some();
-        if reading.switch("systemd_if_nologs", true) && has_match {
-            let note = Diagnostic::error(&place, message, "").at_level(Level::Note);
+        let is_said = reading.text("journalmatch").is_some();
+        if reading.switch("systemd_if_nologs", true) && (is_said || unit.is_some()) {
+            let is_sure = is_said || unit.is_some_and(|unit| unit.is_known);
+            let level = if is_sure { Level::Note } else { Level::Warning };
+            let note = Diagnostic::error(&place, message, "").at_level(level);
             return Fallback::Journal(Some(note));
         }
         if reading.switch("skip_if_nologs", false) {

@@ -136,7 +136,10 @@ fn matches(
         }
         return None;
     }
-    let Some(Guess { matches, because }) = unit else {
+    let Some(Guess {
+        matches, because, ..
+    }) = unit
+    else {
         reading.error(
             &place,
             "there is no journalmatch: which journal entries to read is unknown",

@@ -13,6 +13,8 @@ pub(crate) struct Guess {
     pub(crate) matches: Matches,
     /// Whose name means them.
     pub(crate) because: &'static str,
+    /// Whether that service is known here; else there may be no such unit.
+    pub(crate) is_known: bool,
 }
 
 /// The entries of the service that the name of the filter means, or its `daemon`, or the name of the jail:
@@ -21,18 +23,22 @@ pub(crate) struct Guess {
 pub(crate) fn guess(filter: &str, daemon: Option<&str>, jail: &str) -> Option<Guess> {
     let by = |name: &str, because| {
         let matches = of_units(units(name)?);
-        Some(Guess { matches, because })
-    };
-    let by_daemon = || {
-        let daemon = daemon?.trim();
-        let units = units(daemon).map(of_units);
-        let matches = units.or_else(|| is_plain(daemon).then(|| of_units(&[daemon])))?;
         Some(Guess {
             matches,
-            because: "the filter's _daemon",
+            because,
+            is_known: true,
+        })
+    };
+    let daemon = daemon.unwrap_or_default().trim();
+    let by_daemon = || {
+        is_plain(daemon).then(|| Guess {
+            matches: of_units(&[daemon]),
+            because: "the filter's _daemon; make sure that there is such a unit",
+            is_known: false,
         })
     };
     by(filter, "the filter's name")
+        .or_else(|| by(daemon, "the filter's _daemon"))
         .or_else(by_daemon)
         .or_else(|| by(jail, "the jail's name"))
 }
@@ -213,13 +219,13 @@ mod tests {
                 "mine",
                 " My-App ",
                 "x",
-                "_SYSTEMD_UNIT=My-App.service by the filter's _daemon",
+                "_SYSTEMD_UNIT=My-App.service by the filter's _daemon; make sure that there is such a unit",
             ),
             (
                 "mine",
                 "myapp",
                 "nginx",
-                "_SYSTEMD_UNIT=myapp.service by the filter's _daemon",
+                "_SYSTEMD_UNIT=myapp.service by the filter's _daemon; make sure that there is such a unit",
             ),
             ("nginxes", "\\S*", "sshdx", ""),
             ("pam-generic", "(?:a|b)", "", "_UID=0 by the filter's name"),

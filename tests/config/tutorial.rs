@@ -85,6 +85,29 @@ fn the_classic_tutorial_runs_and_falls_back_to_the_journal() {
 }
 
 #[test]
+fn a_unit_that_only_a_filters_daemon_attests_is_warned_of() {
+    let tree = tempfile::tempdir().expect("a directory");
+    let filter = "[Definition]\n_daemon = DAEMON\nfailregex = ^failed from <HOST>$\n";
+    fs::create_dir(tree.path().join("filter.d")).expect("a directory");
+    let jail = "[mine]\nenabled = true\nfilter = mine\nlogpath = /nonexistent/log\n";
+    fs::write(tree.path().join("jail.conf"), jail).expect("a file");
+    for (daemon, level) in [
+        ("myapp", Some(Level::Warning)),
+        ("murmur", Some(Level::Note)),
+        ("(?:a|b)", Some(Level::Error)),
+    ] {
+        let filter = filter.replace("DAEMON", daemon);
+        fs::write(tree.path().join("filter.d/mine.conf"), filter).expect("a file");
+
+        let (_, problems) = read(tree.path());
+
+        let log = |it: &&Diagnostic| it.message == "there is no log file /nonexistent/log";
+        let told = problems.iter().find(log);
+        assert_eq!(told.map(|it| it.level), level, "{daemon} {problems:?}");
+    }
+}
+
+#[test]
 fn the_classic_tutorial_reads_its_log_file_where_there_is_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("auth.log");
