@@ -3,6 +3,8 @@
 //! Comes in: who is banned, where and since when. Goes out: what a filter finds in the line that fail2ban
 //! would write to its log, so that one that was made for that log holds as it is, edited or not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::engine::address::Offender;
 use crate::engine::filter::failure::Who;
 use crate::engine::filter::lines::local;
@@ -37,7 +39,9 @@ impl Filter {
             max_matches,
             wants_fields: true,
         };
-        let found = self.find(&mut Memory::default(), &record, &look);
+        // As readers do: a mistake in a filter must not end the daemon, which would ban again, and end again.
+        let find = || self.find(&mut Memory::default(), &record, &look);
+        let found = catch_unwind(AssertUnwindSafe(find)).ok().flatten();
         found.filter(|found| found.who == Who::Address(*offender))
     }
 }
