@@ -245,6 +245,33 @@ impl Asks {
         self.waiting.iter().flat_map(keys).collect()
     }
 
+    /// Whether an answer is yet to come that the ban of `key` waits for in any case, and which will have it
+    /// decided on again.
+    pub(super) fn is_awaited(
+        &self,
+        now: Now,
+        key: &Key,
+        (names, files): (&[String], &[PathBuf]),
+    ) -> bool {
+        let of_jail = self.waiting.get(&key.0);
+        let Some(waiting) = of_jail.and_then(|of_jail| of_jail.get(&key.1)) else {
+            return false;
+        };
+        let is_open = |name: &str| {
+            self.names.get(name).is_some_and(|named| {
+                let known = &named.known;
+                let holds = || known.holds(now.boot, NAME_AGE, waiting.since);
+                named.is_ours && known.is_open && !holds()
+            })
+        };
+        let listed = files
+            .iter()
+            .filter_map(|path| self.files.get(path)?.value.as_ref());
+        waiting.asked.is_some()
+            || names.iter().any(|name| is_open(name))
+            || listed.flat_map(|it| &it.names).any(|name| is_open(name))
+    }
+
     /// Notes that the ban of `key` waits, unless too many do; returns since when.
     pub(super) fn wait(&mut self, now: Now, key: &Key) -> Option<Boottime> {
         let of_jail = self.waiting.entry(key.0.clone()).or_default();

@@ -309,7 +309,14 @@ impl Engine {
 
     fn decide_waiting(&mut self) {
         for key in self.asks.waiting() {
-            self.decide_again(&key);
+            let is_awaited = self.settings(&key.0).is_some_and(|settings| {
+                let asked = (&*settings.ignore_names, &*settings.ignore_files);
+                self.asks.is_awaited(self.now, &key, asked)
+            });
+            // Many bans may wait for many names.
+            if !is_awaited {
+                self.decide_again(&key);
+            }
         }
     }
 

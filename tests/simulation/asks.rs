@@ -183,6 +183,34 @@ fn a_ban_waits_for_the_names_on_ignoreip_and_their_answers_hold() {
 }
 
 #[test]
+fn a_ban_that_waits_for_several_names_comes_with_the_last_answer() {
+    let mut sim = Sim::with(with(|jail| {
+        jail.ignore_names = vec!["a.example".to_owned(), "b.example".to_owned()];
+    }));
+    let reply_about = |sim: &mut Sim, name: &str, answer| {
+        let about = |question: &Question| *question == Question::Resolve(name.into());
+        let asked = sim.asked.iter().find(|(_, question)| about(question));
+        let id = *asked.unwrap().0;
+        sim.asked.remove(&id);
+        sim.engine.handle_answer(sim.now, id, answer);
+        sim.drain();
+    };
+    fail(&mut sim, "192.0.2.1", 3);
+    reply_about(&mut sim, "a.example", addresses(&["192.0.2.4"]));
+    sim.pass(1);
+    fail(&mut sim, "192.0.2.2", 3);
+    fail(&mut sim, "192.0.2.4", 3);
+    assert!(sim.ledger().is_empty());
+    // One that has come is too old when the other comes.
+    sim.pass(301);
+    reply_about(&mut sim, "b.example", unknown());
+    assert_eq!(sim.ledger().len(), 1, "it came since the first failed");
+    reply_about(&mut sim, "a.example", addresses(&["192.0.2.4"]));
+    assert_eq!((sim.ledger().len(), spared(&sim)), (2, 1));
+    assert!(sim.asked.is_empty());
+}
+
+#[test]
 fn a_name_that_never_got_an_answer_ignores_nobody_and_is_told_of_once() {
     let mut sim = Sim::with(with(asks_a_name));
     for n in 1..=3 {
