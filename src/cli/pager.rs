@@ -56,7 +56,8 @@ fn pager() -> Option<Command> {
         false => Command::new(program),
     };
     if is_elevated {
-        pager.env("LESSSECURE", "1").env_remove("LESSOPEN");
+        pager.env("LESSSECURE", "1");
+        pager.env_remove("LESSSECURE_ALLOW").env_remove("LESSOPEN");
     } else {
         pager.args(words);
     }
