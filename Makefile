@@ -135,7 +135,7 @@ uninstall: ## remove what `make install` installed; configuration and state stay
 
 clean: ## remove everything that was built, disposable hosts included
 	$(SUDO) tests/host/host sweep
-	$(SUDO) rm -rf --one-file-system target/host target/debian target/bench
+	$(SUDO) rm -rf --one-file-system target/host target/debian target/bench target/fail2ban
 	cargo clean
 
 help: ## say what there is
