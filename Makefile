@@ -22,7 +22,7 @@ UNITS       := banishd.service banishd-action.socket banishd-action@.service \
 BUILD_NEEDS := gcc libc6-dev pkg-config libsystemd-dev
 FUZZ_NEEDS  := g++
 DEB_NEEDS   := dpkg-dev
-HOST_NEEDS  := mmdebstrap systemd-container iproute2 nftables openssh-client procps perl
+HOST_NEEDS  := mmdebstrap systemd-container iproute2 nftables openssh-client procps perl debian-archive-keyring
 BENCH_NEEDS := systemd-journal-remote python3-systemd
 CHECK_NEEDS := dbus systemd polkitd sqlite3 python3 mandoc groff-base libxml2-utils shellcheck
 
@@ -59,12 +59,14 @@ check: ## run every test there is
 	$(MAKE) --no-print-directory host-check
 
 lint: ## check units, policies, manual pages and scripts
+	tests/prepare $(CHECK_NEEDS)
 	xmllint --noout --nonet --nowarning $(wildcard dbus/*.xml dbus/*.conf dbus/*.policy)
 	set -e; for page in man/*.[1-9]; do mandoc -T lint -W warning "$$page"; done
 	shellcheck --shell=sh units/debian/postinst units/debian/prerm units/debian/postrm
 	shellcheck --severity=warning --external-sources --source-path=tests/host $(SCRIPTS)
 
 host-check: deb ## run the tests on disposable Debian hosts alone (SUITES=, TESTS=)
+	tests/prepare $(HOST_NEEDS)
 	$(SUDO) env DEB=$(CURDIR)/$(DEB) SUITES='$(SUITES)' tests/host/run $(TESTS)
 
 fuzz: ## look for input that breaks a law of tests/fuzz (TARGET=pattern, SECONDS=60, FLAGS=)
@@ -135,7 +137,7 @@ uninstall: ## remove what `make install` installed; configuration and state stay
 
 clean: ## remove everything that was built, disposable hosts included
 	$(SUDO) tests/host/host sweep
-	$(SUDO) rm -rf --one-file-system target/host target/debian target/bench
+	$(SUDO) rm -rf --one-file-system target/host target/debian target/bench target/fail2ban
 	cargo clean
 
 help: ## say what there is

@@ -37,13 +37,16 @@ fn through_pager(text: &str) -> io::Result<bool> {
     }
 }
 
-/// What `SYSTEMD_PAGER` or `PAGER` says, or else `less`.
+/// What `SYSTEMD_PAGER` or `PAGER` says, or else `less`; none where the terminal cannot do with one.
 #[expect(
     clippy::disallowed_methods,
     reason = "a pager for people, not the daemon"
 )]
 fn pager() -> Option<Command> {
     let set = |name: &str| std::env::var_os(name);
+    if set("TERM").is_none_or(|term| term == "dumb") {
+        return None;
+    }
     let elevators = ["SUDO_UID", "PKEXEC_UID", "DOAS_USER"];
     let is_elevated = elevators.into_iter().any(|name| set(name).is_some());
     let said = set("SYSTEMD_PAGER").or_else(|| set("PAGER"));
@@ -56,7 +59,8 @@ fn pager() -> Option<Command> {
         false => Command::new(program),
     };
     if is_elevated {
-        pager.env("LESSSECURE", "1").env_remove("LESSOPEN");
+        pager.env("LESSSECURE", "1");
+        pager.env_remove("LESSSECURE_ALLOW").env_remove("LESSOPEN");
     } else {
         pager.args(words);
     }

@@ -140,10 +140,14 @@ impl Readers {
         self.dismiss(is_wanted);
         let mut result = Ok(());
         for (origin, tasks) in wanted {
-            let mut leaving = self.leaving.iter();
-            if self.sources.iter().any(|source| source.origin == origin)
-                || leaving.any(|leaving| origin == Origin::Mount(leaving.mount.clone()))
-            {
+            let is_late = match &origin {
+                Origin::Mount(mount) => {
+                    self.leaving.len() >= MOUNTS_MAX
+                        || self.leaving.iter().any(|leaving| leaving.mount == *mount)
+                }
+                _ => false,
+            };
+            if is_late || self.sources.iter().any(|source| source.origin == origin) {
                 continue;
             }
             match self.start(&origin, now, &tasks, positions) {
@@ -420,5 +424,6 @@ fn first_entry(now: Timestamp, tasks: &[Task], position: Option<&Position>) -> S
     }
 }
 
-/// So many mounts have a reader of their own: users may be able to mount, and threads are few.
+/// So many mounts have a reader of their own, and none begins while as many were left that hang: users may be
+/// able to mount, and threads are few.
 const MOUNTS_MAX: usize = 16;

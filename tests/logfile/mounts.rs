@@ -89,6 +89,52 @@ fn root_the_end_waits_for_no_mount() {
 }
 
 #[test]
+fn root_mounts_that_hang_for_ever_take_few_threads() {
+    in_a_namespace(|| {
+        let place = Place::new();
+        let mut log = place.log("source/x.log");
+        let mut house = House::new(Vec::new());
+        let mut mounts = Vec::new();
+        for number in 0..20 {
+            let point = place.path(&number.to_string());
+            fs::create_dir(&point).unwrap();
+            let served = Served::mount(&place.path("source"), &point);
+            served.hang();
+            mounts.push(served);
+            house.mounts = 0;
+            house.reload(
+                number + 1,
+                vec![place.jail("far", &format!("{number}/x.log"))],
+            );
+            wait_until(|| house.hear().mounts == 1);
+            wait_until(|| {
+                house.readers.are_alive()
+                    && (number >= 16 || house.readers.hung().contains_key(&point))
+            });
+        }
+        // Those that were left, and the one of all other files.
+        assert_eq!(readers_here(), 17);
+
+        mounts.iter().for_each(Served::answer);
+        log.say(0..3);
+        house.expect("far", 0..3);
+        house.readers.stop();
+    });
+}
+
+/// So many threads that see the same mounts as this one are readers.
+fn readers_here() -> usize {
+    let here = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let is_reader = |thread: &fs::DirEntry| {
+        let name = fs::read_to_string(thread.path().join("comm"));
+        let there = fs::read_link(thread.path().join("ns/mnt"));
+        name.is_ok_and(|name| name == "files\n") && there.is_ok_and(|there| there == here)
+    };
+    threads.filter(is_reader).count()
+}
+
+#[test]
 fn root_links_to_mounts_and_mounts_that_come_and_go_are_followed() {
     in_a_namespace(|| {
         let far = Far::new();
