@@ -67,7 +67,7 @@ fn every_construct_means_what_it_means_in_python() {
 /// What matches as a whole is what Python matches; the group holds nothing there.
 #[test]
 fn an_empty_turn_ends_a_loop() {
-    for pattern in ["^(?P<x>a|b|)*", r"^(?P<x>\b|.)*$"] {
+    for pattern in ["^(?P<x>a|b|)*", r"^(?P<x>\b|.)*$", "^(?P<x>b|a*)*$"] {
         assert_eq!(
             shown(&rule(pattern), "ab").as_deref(),
             Some("ab|b"),
@@ -180,6 +180,45 @@ fn no_text_stalls_a_pattern() {
             rule.search(evil.as_bytes(), &mut Groups::default()),
             expected,
             "{pattern}"
+        );
+    }
+}
+
+/// A pattern too large for linear time by its size takes the steps of the other machine, and one too
+/// large for that is refused.
+#[test]
+fn no_pattern_stalls_on_a_text() {
+    let evil = format!("{}\n", "ab".repeat(8 * 1024));
+    let nested = "(?:(?:(a).?){30}.{0,300}){30}c<HOST>";
+    let groups = format!("(?:{}){{20}}c", "(a)?(b)?".repeat(60));
+    let words: String = (0..3000).map(|word| format!("(?:ab)?{word}|")).collect();
+    let words = format!(".*(?:{words}x)c");
+    for (pattern, machine, expected) in [
+        (nested, Backtracking, Search::GaveUp),
+        ("(?:(a)?.?){1000}c", Backtracking, Search::GaveUp),
+        ("(?:a?b?){3000}c", Backtracking, Search::GaveUp),
+        (".*a.{4000}c", Backtracking, Search::GaveUp),
+        ("(?:[^à-þ]|[а-я]{2}){200}c", Backtracking, Search::GaveUp),
+        (&groups, Backtracking, Search::GaveUp),
+        (&words, Backtracking, Search::GaveUp),
+        (".*a.{1500}c", Linear, Search::No),
+    ] {
+        let rule = rule(pattern);
+
+        assert_eq!(rule.machine(), machine, "{pattern}");
+        assert_eq!(
+            rule.search(evil.as_bytes(), &mut Groups::default()),
+            expected,
+            "{pattern}"
+        );
+    }
+    let long = format!("(?:{}|b){{5000}}", "a".repeat(1000));
+    for pattern in [&*long, "(?:(?:(?:ab|b){100}){100}){100}"] {
+        let error = Rule::compile(pattern, Dialect::default()).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "the pattern is too large: use smaller repeat counts"
         );
     }
 }

@@ -86,15 +86,14 @@ pub(crate) fn filter_slips(tree: &Tree) -> Vec<Diagnostic> {
         .flatten()
         .flat_map(|table| table.entries())
         .collect();
-    let tagged = |key: &str| {
-        entries
-            .iter()
-            .any(|entry| entry.text.contains(&format!("<{key}>")))
-    };
+    let before_ends = entries.iter().flat_map(|entry| entry.text.split('>'));
+    let tagged: BTreeSet<&str> = before_ends
+        .filter_map(|text| Some(text.rsplit_once('<')?.1))
+        .collect();
     let mut slips = Vec::new();
     for entry in &entries {
         let key = entry.key.as_str();
-        let known = FILTER.contains(&key) || referenced.contains(key) || tagged(key);
+        let known = FILTER.contains(&key) || referenced.contains(key) || tagged.contains(key);
         if let Some(near) = nearest(key, FILTER).filter(|_| !known) {
             let message = format!("the option '{key}' means nothing to a filter");
             let slip = Diagnostic::error(&entry.place, message, format!("did you mean '{near}'?"));
@@ -106,6 +105,9 @@ pub(crate) fn filter_slips(tree: &Tree) -> Vec<Diagnostic> {
 
 /// The name among `known` that `name` may be a slip for.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > NAME_MAX {
+        return None;
+    }
     let mut best: Option<(f64, &str)> = None;
     for candidate in known {
         let likeness = strsim::jaro_winkler(name, candidate);
@@ -118,3 +120,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// Names less alike than this are different words.
 const LIKENESS_MIN: f64 = 0.88;
+
+/// A longer name is no slip, and costs its length times that of the other to compare.
+const NAME_MAX: usize = 256;

@@ -1,7 +1,8 @@
 //! One compiled pattern: whether a text matches it, and where its groups stand then.
 //!
 //! Comes in: a pattern in fail2ban's dialect of Python's syntax, then texts, bytes of any kind. Goes
-//! out: the spans of its groups. A search is bounded in time and memory whatever the text holds, and
+//! out: the spans of its groups. A search is bounded in time and memory whatever the pattern and the
+//! text hold: in linear time by the size of the pattern, else by a number of steps. And
 //! most texts are turned down by literal text that they lack, before a regular expression is asked.
 
 pub mod rules;
@@ -60,13 +61,15 @@ impl Rule {
             what: "the pattern is too large: use smaller repeat counts".to_owned(),
         };
         let hir = superset(&pattern).ok_or_else(too_large)?;
-        let engine = match pattern.linear() {
-            Some(text) => Engine::linear(&text),
-            None => Program::compile(&pattern).map(|program| Engine::Backtracking {
-                program,
+        let linear = pattern
+            .linear()
+            .and_then(|text| Engine::linear(&text, pattern.groups.len()));
+        let engine = linear.or_else(|| {
+            Some(Engine::Backtracking {
+                program: Program::compile(&pattern)?,
                 memory: Mutex::default(),
-            }),
-        };
+            })
+        });
         let names = pattern.groups.into_iter().zip(1..);
         Ok(Self {
             engine: engine.ok_or_else(too_large)?,
@@ -147,11 +150,12 @@ impl Rule {
 }
 
 impl Engine {
-    /// `None` if it would be too large.
-    fn linear(text: &str) -> Option<Self> {
+    /// `None` if it would be too large: its time is its size times that of the text, and the memory
+    /// of a search its size times its groups.
+    fn linear(text: &str, groups: usize) -> Option<Self> {
         let regex = RegexBuilder::new(text)
             .unicode(false)
-            .size_limit(SIZE_MAX)
+            .size_limit(SIZE_MAX.min(WEIGHT_MAX / (groups + 1)))
             .build();
         Some(Self::Linear {
             regex: regex.ok()?,
@@ -214,5 +218,9 @@ impl Groups {
     }
 }
 
-/// A compiled pattern may need this much memory; fail2ban's own need about 30 KiB each.
-const SIZE_MAX: usize = 2 * 1024 * 1024;
+/// The most bytes of a pattern that runs in linear time, twice what the largest of fail2ban's own
+/// needs; a larger one back-tracks, within that machine's budget.
+const SIZE_MAX: usize = 160 * 1024;
+
+/// The most bytes times groups; fail2ban's own need 400 KiB at most.
+const WEIGHT_MAX: usize = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! A pattern that back-tracks, as a program for [`Backtracker`](super::backtrack::Backtracker).
 //!
 //! Comes in: a syntax tree. Goes out: a list of steps, each of which takes constant time or as many
-//! bytes as it looks at. It never grows beyond [`SIZE_MAX`] steps.
+//! bytes as it looks at. It never grows beyond [`SIZE_MAX`] steps and [`TEXT_MAX`] bytes of text.
 
 use regex_syntax::utf8::Utf8Sequences;
 
@@ -120,6 +120,7 @@ impl Program {
                 is_anchored: is_anchored(&pattern.root),
                 first: None,
             },
+            text: 0,
         };
         compiler.push(Step::Save(0))?;
         compiler.node(&pattern.root)?;
@@ -155,6 +156,8 @@ impl Program {
 
 struct Compiler {
     program: Program,
+    /// How many bytes of text its steps hold.
+    text: usize,
 }
 
 impl Compiler {
@@ -251,6 +254,8 @@ impl Compiler {
 
     fn text(&mut self, row: &mut String) -> Option<()> {
         if !row.is_empty() {
+            self.text += row.len();
+            (self.text <= TEXT_MAX).then_some(())?;
             self.push(Step::Bytes(row.as_bytes().into()))?;
             row.clear();
         }
@@ -505,3 +510,6 @@ const AHEAD_MAX: usize = 4;
 
 /// The most steps of a program.
 const SIZE_MAX: usize = 20_000;
+
+/// The most bytes of text in its steps: repeated, a long text would fill the memory in few of them.
+const TEXT_MAX: usize = 1024 * 1024;
