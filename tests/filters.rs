@@ -144,7 +144,7 @@ Fail 2 at 7: what is looked for behind must always have the same length: no *, +
 Fail 3 at 6: this '(' is never closed: '\\(' stands for one
 Fail 4 at 6: the group 'ip4' stands there already (tags are groups too): write two patterns
 Ignore 0 at 0: this '[' is never closed by a ']'
-Ignore 1 at 0: the pattern is too large: use smaller repeat counts"
+Ignore 1 at 0: the pattern is too large: use smaller repeat counts, or split it"
     );
 }
 

@@ -223,11 +223,11 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ("a{99999}", "1: a repeat count is at most 65535"),
     (
         "(?:(?:.a){1000}){1000}",
-        "0: the pattern is too large: use smaller repeat counts",
+        "0: the pattern is too large: use smaller repeat counts, or split it",
     ),
     (
         "(?=a)(?:(?:ab){1000}){1000}",
-        "0: the pattern is too large: use smaller repeat counts",
+        "0: the pattern is too large: use smaller repeat counts, or split it",
     ),
     ("x[z-a]", "2: the range z-a is the wrong way round"),
     (

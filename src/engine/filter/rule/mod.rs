@@ -58,7 +58,7 @@ impl Rule {
         let pattern = Pattern::parse(text, dialect)?;
         let too_large = || PatternError {
             at: 0,
-            what: "the pattern is too large: use smaller repeat counts".to_owned(),
+            what: "the pattern is too large: use smaller repeat counts, or split it".to_owned(),
         };
         let hir = superset(&pattern).ok_or_else(too_large)?;
         let linear = pattern
