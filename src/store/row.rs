@@ -38,7 +38,7 @@ pub fn load(connection: &Connection) -> rusqlite::Result<(Remembered, usize)> {
 }
 
 /// A window as a blob: per failure, oldest first, its time (8 bytes), then a byte of marks; with
-/// [`ADVANCE`] the connection that it was counted in advance of (4 bytes); with [`CAPTURED`] how long that
+/// `ADVANCE` the connection that it was counted in advance of (4 bytes); with `CAPTURED` how long that
 /// is (2 bytes) and what was captured. Numbers are little endian.
 #[must_use]
 pub fn from_window(window: &Window) -> Vec<u8> {
